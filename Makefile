@@ -53,7 +53,7 @@ paper: features ## figures and claims of the paper, with ensembles of networks (
 paper-studies: features ## the same, and what variations of the recipe change
 	@$(PUNZINET) paper $(PLACE) $(if $(NETWORKS),--networks $(NETWORKS)) --studies
 
-baselines: train ## other methods on the same events, and systematics
+baselines: train ## other methods on the same events, systematics, ranks of observables
 	@$(PUNZINET) baselines $(PLACE) $(SPREAD)
 
 status: $(READY) ## what is done, missing and failed, also while a stage runs

@@ -156,3 +156,7 @@ OBSERVABLES = {
     )
     for name, (label, dimension, compute) in _TABLE.items()
 }
+
+#: What the baselines rank: the features of the paper and what might have replaced them, as it was
+#: when the ranking was made. A classifier that knew the squared recoil mass would choose masses.
+CANDIDATES = tuple(name for name in OBSERVABLES if name not in {"m2_recoil", "cos_helicity"})

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from punzinet.analysis.io.files import InputError, did_you_mean
 from punzinet.analysis.manifest.sections import Section
-from punzinet.analysis.observables import FEATURES, OBSERVABLES, Dimension, Quantity
+from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES, Dimension, Quantity
 from punzinet.analysis.types import FloatArray
 
 if TYPE_CHECKING:  # not at run time: `vector` is slow to import
@@ -45,6 +45,13 @@ class Search:
                 f"`variable`: {self.variable.name} is neither a mass nor a squared mass, so no "
                 "hypothesis can peak in it"
             )
+
+    @property
+    def candidates(self) -> tuple[Quantity, ...]:
+        """The features, and what else they might have been chosen from."""
+        others = {name: OBSERVABLES[name].quantity for name in CANDIDATES}
+        found = {feature.name: feature for feature in self.features} | others
+        return tuple(one for name, one in found.items() if name != self.variable.name)
 
     @property
     def parameter(self) -> str:

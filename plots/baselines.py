@@ -1,4 +1,4 @@
-"""Baselines against the Punzi-net, and systematics in the loss."""
+"""Baselines against the Punzi-net, systematics in the loss, and the ranks of observables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from punzinet.analysis.paper.baselines import Baselines
+from punzinet.analysis.paper.baselines import Baselines, Ranking
+from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.sensitivity import OPEN
@@ -30,13 +31,15 @@ RATIO_RANGE = (0.2, 5.0)
 
 
 def write_figures(
-    folder: Path, comparison: Baselines, systematics: Baselines, parameter: str
+    folder: Path, comparison: Baselines, systematics: Baselines, ranking: Ranking, search: Search
 ) -> list[Path]:
-    """Draw all baselines and the study of systematics; return the files written."""
+    """Draw all baselines, the study of systematics and the ranks; return the files written."""
     one, uncertain = "ratio to\nPunzi-net, one cut", "ratio to uncertain,\ntrained for that"
     drawn = (comparison, "punzi-single", one), (systematics, "aware-uncertain", uncertain)
-    figures = (comparison_figure(*about, parameter) for about in drawn)
-    return style.save_all(zip(("baselines", "systematics"), figures, strict=True), folder)
+    first, second = (comparison_figure(*about, search.parameter) for about in drawn)
+    ranks = ranking_figure(ranking, search)
+    figures = {"baselines": first, "systematics": second, "observables": ranks}
+    return style.save_all(figures.items(), folder)
 
 
 @style.style()
@@ -88,3 +91,23 @@ def _running_mean(values: FloatArray) -> FloatArray:
     count = np.convolve(finite.astype(float), kernel, "same")
     with np.errstate(invalid="ignore"):  # 0 / 0 where all are infinite
         return np.asarray(total / count)
+
+
+@style.style()
+def ranking_figure(ranking: Ranking, search: Search) -> Figure:
+    """Draw what observables are worth, the most important one on top, the features in colour."""
+    labels = {quantity.name: quantity.label for quantity in search.candidates}
+    place = np.arange(len(ranking.names))
+    is_feature = np.isin(ranking.names, search.feature_names)
+    figure, axes = style.new_figure(1.25)
+    others = (~is_feature, style.GREY, "other candidates")
+    for rows, colour, label in ((is_feature, style.BLUE, "features"), others):
+        bars = {"xerr": ranking.error[rows], "error_kw": {"elinewidth": 0.6}}
+        axes.barh(place[rows], ranking.importance[rows], 0.7, color=colour, label=label, **bars)
+    axes.set_yticks(place, [labels[name] for name in ranking.names])
+    axes.tick_params(axis="y", which="both", left=False, right=False)
+    axes.set_ylim(len(place) - 0.4, -0.6)
+    axes.set_xlabel("growth of the cross-entropy when permuted")
+    axes.legend(loc="lower right")
+    style.add_label(axes)
+    return figure

@@ -1,21 +1,22 @@
-"""Peaks of signal for the windows, and tensors that networks are trained on."""
+"""Peaks of signal for the windows, tensors that networks are trained on, other observables."""
 
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hist import Hist, axis, storage
 
-from punzinet.analysis.folds import fold_of
+from punzinet.analysis.folds import fold_of, uniform_of
 from punzinet.analysis.io.files import atomic_path, file_digest
 from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
-from punzinet.analysis.types import IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
@@ -192,3 +193,54 @@ def write_table(path: Path, table: pa.Table, search: Search) -> None:
             write_batch_size=2**16, write_page_checksum=True,
             write_statistics=False,  # whoever reads a tensor reads all of its rows
         )  # fmt: skip
+
+
+class ObservedEvents(NamedTuple):
+    """Events with all their candidate observables."""
+
+    observables: FloatArray  # (n, O) float32
+    signal: BoolArray  # (n,)
+    hypothesis: IntArray  # (n,), 0 for background
+    weight: FloatArray  # (n,)
+    fold: IntArray  # (n,)
+
+
+class ObservableProcessor(ChunkProcessor):
+    """Computes the observables of a random share of the events of each dataset that train networks.
+
+    Which events those are depends on their identity alone, so that neither chunks nor workers
+    change it. The output is `ObservedEvents`.
+    """
+
+    def __init__(
+        self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
+    ) -> None:
+        columns = windows.mass, windows.sigma, windows.training
+        super().__init__(datasets, *(column.tolist() for column in columns), dict(shares))
+        self._windows = windows
+        self._shares = shares
+
+    def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
+        """Compute the observables of a chunk."""
+        candidates = read_candidates(dataset, events)
+        windows, hypothesis = self._windows, candidates.hypothesis
+        start, stop = windows.assign(candidates.variable)
+        first, last = windows.to_training(start, stop)
+        used = candidates.alive & (first < last)
+        if dataset.is_signal:
+            used &= (start <= hypothesis) & (hypothesis < stop) & windows.training[hypothesis]
+        drawn = uniform_of(**candidates.identity, dataset=dataset.name)
+        rows = np.flatnonzero(used & (drawn < self._shares[dataset.name]))
+        ranked = replace(dataset.search, features=dataset.search.candidates)
+        observables, _ = ranked.evaluate(candidates.pairs[rows])
+        identity = {name: values[rows] for name, values in candidates.identity.items()}
+        signal = np.full(len(rows), dataset.is_signal)
+        own, weight = np.where(signal, hypothesis[rows], 0), candidates.weight[rows]
+        fold = fold_of(**identity, dataset=dataset.name)
+        columns = observables.astype(np.float32), signal, own, weight.astype(np.float64), fold
+        return ObservedEvents(*columns)._asdict()
+
+    def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
+        """Put the events of all chunks one after the other."""
+        columns = zip(*(part.values() for part in chunks.values()), strict=True)
+        return ObservedEvents(*map(np.concatenate, columns))

@@ -294,6 +294,8 @@ class BaselineSettings(Section):
 
     trees: int = Field(100, ge=1)
     """boosted trees, one after the other"""
+    ranking_events: int = Field(100_000, ge=1)
+    """events of signal, and of background, that rank observables"""
     background_uncertainty: float = Field(0.1, gt=0, le=10)
     """relative uncertainty of all background in the study of systematics, where `figure_of_merit`
     has none"""

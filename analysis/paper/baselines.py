@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.files import OrInfinite, read_result
+from punzinet.analysis.io.files import OrInfinite, read_result, write_json
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
 from punzinet.analysis.sensitivity import Judged, Selection
 from punzinet.analysis.training.data import Events
@@ -220,3 +220,21 @@ def judge_rectangular(judge: Judge, label: str, cuts: RectangularCuts) -> Baseli
     _, *achieved = np.array(columns).T
     selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output
     return Baseline(label, selection, float(selection.sigma_min_error[judge.training].mean()))
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How important observables are to boosted trees, the most important one first."""
+
+    names: tuple[str, ...]
+    importance: FloatArray  # growth of the cross-entropy when each is permuted
+    error: FloatArray  # standard deviation of that between permutations
+    separation: FloatArray  # area under the ROC curve of each by itself, at least 0.5
+
+    def write(self, path: Path, provenance: Mapping[str, Any], cross_entropy: float) -> None:
+        """Write the table as JSON, with the cross-entropy of the trees with all observables."""
+        keys = ("rank", "observable", "importance", "error", "auc")
+        columns = (np.asarray(column).tolist() for column in vars(self).values())
+        rows = zip(range(1, len(self.names) + 1), *columns, strict=True)
+        content = {"provenance": dict(provenance), "cross_entropy": cross_entropy}
+        write_json(path, content | {"observables": [dict(zip(keys, r, strict=True)) for r in rows]})

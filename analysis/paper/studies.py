@@ -1,11 +1,14 @@
 """The trainings behind the figures: each one a recipe and a number of networks."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from punzinet.analysis.manifest.sections import PaperSettings
 from punzinet.analysis.training.settings import TrainingSettings
+from punzinet.analysis.types import BoolArray
 
 MAIN = "main"  # the study that everything is compared with
 UNBATCHED = "unbatched"
@@ -20,11 +23,23 @@ class Study:
     label: str  # what figures call it
     settings: TrainingSettings
     pretrained: str | None = MAIN  # study whose pretrained networks it begins with; None: its own
+    background: float = 1.0  # share of the simulated training background that it may use
+    #: Factors on the normalisation of background processes in the training.
+    scaled: Mapping[str, float] = field(default_factory=dict)
+    spacing: int = 1  # of the hypotheses that are trained on, it trains on one in so many
+    without_lightest: float = 0.0  # share of these, the lightest, that it does not train on
 
-    @property
+    def trained(self, training: BoolArray) -> BoolArray:
+        """Which hypotheses it trains on, of those (H,) that there are, in order of mass."""
+        chosen = np.flatnonzero(training)
+        chosen = chosen[int(len(chosen) * self.without_lightest) :: self.spacing]
+        return np.isin(np.arange(len(training)), chosen)
+
     def recipe(self) -> dict[str, Any]:
         """All that its networks depend on beside the events, as JSON."""
-        return {"training": self.settings.model_dump(mode="json")}
+        names = ("background", "scaled", "spacing", "without_lightest")
+        settings = self.settings.model_dump(mode="json")
+        return {"training": settings, **{name: getattr(self, name) for name in names}}
 
 
 def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
@@ -47,7 +62,9 @@ def _batch_label(batch_size: int | None) -> str:
     return "no batches" if batch_size is None else f"batch {batch_size:,}".replace(",", " ")
 
 
-def variations(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
+def variations(
+    training: TrainingSettings, paper: PaperSettings, backgrounds: Sequence[str]
+) -> list[Study]:
     """Variations of the main recipe, one thing at a time, all but one judged by the same events."""
     main = _with(training, networks=min(paper.further_networks, paper.networks))
     rate, epochs = training.punzi.learning_rate, training.punzi.epochs
@@ -61,6 +78,9 @@ def variations(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
         pretrained = MAIN if changes.keys() == {"punzi"} else None
         return Study(f"{VARIATION}{name}", label, _with(main, **changes), pretrained)
 
+    def sample(name: str, label: str, **changes: Any) -> Study:
+        return Study(f"{VARIATION}{name}", label, main, None, **changes)
+
     return [
         recipe("published", "published recipe, no finish", finish=0),
         recipe("split", "published split 80/20, events that chose judge", test_fold=None),
@@ -72,6 +92,14 @@ def variations(training: TrainingSettings, paper: PaperSettings) -> list[Study]:
         recipe("pretraining-short", "a tenth of the pretraining", pretraining={"epochs": short}),
         recipe("wide", f"hidden layers {'-'.join(map(str, wide))}", hidden=wide),
         recipe("seed", "other seed of the networks", seed=training.seed + 1000),
+        sample("background-0.50", "50% of the background", background=0.5),
+        sample("background-0.25", "25% of the background", background=0.25),
+        *(
+            sample(f"twice-{n}", f"trained with twice the {n}", scaled={n: 2.0})
+            for n in backgrounds
+        ),
+        sample("spacing", "every second trained mass (less overlap)", spacing=2),
+        sample("heavy", "without the lightest eighth of the masses", without_lightest=0.125),
     ]
 
 

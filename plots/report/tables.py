@@ -105,7 +105,11 @@ def variations_table(content: Any) -> list[Table]:
 
 
 def baselines_tables(title: str, content: Any) -> list[Table]:
-    """Several methods judged on the same events; else nothing."""
+    """Several methods judged on the same events, or the ranks of observables; else nothing."""
+    if "observables" in content:
+        ranks = content["observables"]
+        caption = f"Ranks of observables; cross-entropy {number(content['cross_entropy'])}"
+        return [make_table(caption, [*map(_words, ranks[0])], (rank.values() for rank in ranks))]
     if not {"hypotheses", "baselines"} <= set(content):
         return []
     mass, training = read_hypotheses(content["hypotheses"])

@@ -6,18 +6,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import log_loss, roc_auc_score
+
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper import baselines
-from punzinet.analysis.paper.baselines import Baseline, Baselines
+from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
+from punzinet.processors.executors import Execution
+from punzinet.processors.features import ObservableProcessor, ObservedEvents
+from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.runs.training import provenance_of, train_visibly
 
+#: Permutations that rank each observable.
+REPETITIONS = 5
 #: Learning rate of the significance loss, whose slopes are not those of a σ_min in fb.
 SIGNIFICANCE_RATE = 1.0
 
@@ -38,13 +47,13 @@ class _Common:
 
 
 def run_baselines(
-    manifest: Manifest, output: OutputFolder, *, resume: bool = True
-) -> tuple[list[Path], Baselines, Baselines]:
+    manifest: Manifest, output: OutputFolder, execution: Execution, *, resume: bool = True
+) -> tuple[list[Path], Baselines, Baselines, Ranking]:
     """Train and judge all baselines.
 
     Without `resume` the checkpoints of interrupted trainings are thrown away. The result is all
-    files written, the baselines, and the study of systematics. InputError if a result of earlier
-    stages is missing or damaged; Interrupted if a training was to stop.
+    files written, the baselines, the study of systematics, and the ranks of observables. InputError
+    if a result of earlier stages is missing or damaged; Interrupted if a training was to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
     sample = partial(load_sample, output.tensors, windows, training.folds)
@@ -69,13 +78,15 @@ def run_baselines(
     significance = _train(common, "significance", merit, **section, punzi=slow)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
-    systematics = _systematics(common, punzi)
+    systematics, (ranking, loss) = _systematics(common, punzi), _rank(common, execution)
     settings = manifest.baselines.model_dump(mode="json")
     about = provenance_of(manifest, output, "baselines", baselines=settings)
-    written = [output.baselines / name for name in ("baselines.json", "systematics.json")]
+    names = ("baselines.json", "systematics.json", "observables.json")
+    written = [output.baselines / name for name in names]
     comparison.write(written[0], about)
     systematics.write(written[1], about)
-    return written, comparison, systematics
+    ranking.write(written[2], about, loss)
+    return written, comparison, systematics, ranking
 
 
 def _network(judge: Judge, label: str, network: Perceptron) -> dict[str, Baseline]:
@@ -129,3 +140,45 @@ def _systematics(common: _Common, plain: Perceptron) -> Baselines:
         for name, (judge, network, label) in cases.items()
     }
     return Baselines(including.mass, including.training, *including.merit, found)
+
+
+def _rank(common: _Common, execution: Execution) -> tuple[Ranking, float]:
+    """Rank candidate observables by what they are worth to trees, and the trees' cross-entropy."""
+    manifest, events = common.manifest, _observe(common, execution)
+    number, seed = manifest.baselines.trees, manifest.training.seed
+    process = np.where(events.signal, SIGNAL, 0)
+    weights = baselines.balanced_weights(process, events.hypothesis, events.weight)
+    folds = manifest.training.folds
+    training, judging = folds.rows(events.fold)[0], events.fold == folds.judging
+    sample = events.observables[training], events.signal[training], weights[training]
+    trees = baselines.train_trees(*sample, number, seed)
+    observables, signal = events.observables[judging], events.signal[judging]
+    weight = weights[judging]
+    permuted = permutation_importance(
+        trees, observables, signal, scoring="neg_log_loss", n_repeats=REPETITIONS,
+        random_state=seed, sample_weight=weight,
+    )  # fmt: skip
+    mean, error = permuted.importances_mean, permuted.importances_std
+    area = np.array([roc_auc_score(signal, x, sample_weight=weight) for x in observables.T])
+    order = np.argsort(-mean, kind="stable")
+    names = tuple(manifest.search.resolved.candidates[i].name for i in order)
+    measures = (measure[order] for measure in (mean, error, np.maximum(area, 1 - area)))
+    loss = log_loss(signal, trees.predict_proba(observables), sample_weight=weight)
+    return Ranking(names, *measures), float(loss)
+
+
+def _observe(common: _Common, execution: Execution) -> ObservedEvents:
+    """Read the candidate observables of a share of the events."""
+    manifest = common.manifest.part()
+    folds = common.trained.training, common.trained.validation, common.trained.test
+    is_signal = np.concatenate([events.process for events in folds]) == SIGNAL
+    wanted = manifest.baselines.ranking_events
+    shares = {
+        name: wanted / max(int(np.sum(is_signal == dataset.is_signal)), 1)
+        for name, dataset in manifest.datasets.items()
+    }
+
+    with open_reading(manifest, common.output.ledger("baselines"), execution) as reading:
+        datasets = reading.describe().values()
+        processor = ObservableProcessor(datasets, common.windows, shares)
+        return processor.merge(reading.process(processor, "observables", "Observables"))

@@ -1,8 +1,8 @@
 """Training: the networks of the manifest and the ensembles of the paper, judged and compared."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
 from punzinet.analysis.training.checkpoint import TrainingState
-from punzinet.analysis.training.data import StreamedSample, load_sample, open_sample
+from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 
 LOG = logging.getLogger(__name__)
@@ -68,11 +68,14 @@ def run_study(
     """
     folder, settings, seed = output.study(study.name), study.settings, manifest.training.seed
     windows = Windows.read(output.windows)
-    sample = load_sample(output.tensors, windows, settings.folds)
+    windows = replace(windows, training=study.trained(windows.training))
+    sample = scale_background(load_sample(output.tensors, windows, settings.folds), study.scaled)
+    if study.background < 1:
+        sample = thin_background(sample, study.background, np.random.default_rng(seed))
     how = {"pretrained": _pretrained(output, study), "may_fail": True, "resume": resume}
     result = train_visibly(manifest, sample, settings, folder, **how)
     del sample
-    about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe)
+    about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
     judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
     sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
@@ -147,6 +150,25 @@ def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:
     loss, messages = trained.loss if np.isfinite(trained.loss) else None, list(trained.messages)
     how = {"epoch": trained.epoch, "converged": trained.converged, "messages": messages}
     return {"validation_loss": loss, **how}
+
+
+def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:
+    """Keep only a random share of the training background, weighted up to stand for all of it."""
+    events = sample.training
+    thinned = events[(events.process == SIGNAL) | (rng.random(len(events)) < share)]
+    weight = np.where(thinned.process == SIGNAL, thinned.weight, thinned.weight / share)
+    return replace(sample, training=replace(thinned, weight=weight.astype(events.weight.dtype)))
+
+
+def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:
+    """Multiply the weights of some backgrounds, by name, with the same events."""
+    # Signal, -1, is the last factor.
+    factor = np.array([*(factors.get(name, 1.0) for name in sample.backgrounds), 1.0])
+    training, validation = (
+        replace(part, weight=part.weight * factor[part.process].astype(part.weight.dtype))
+        for part in (sample.training, sample.validation)
+    )
+    return replace(sample, training=training, validation=validation)
 
 
 def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:

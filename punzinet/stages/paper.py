@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
 from punzinet.stages.features import FEATURES
@@ -33,7 +34,9 @@ def _main(context: Context) -> list[Study]:
 def _possible(context: Context) -> dict[str, Study]:
     """Every variation of the recipe, by what it is called on the command line."""
     manifest = _manifest(context)
-    studies = variations(manifest.training, manifest.paper)
+    processes = {dataset.process for dataset in manifest.datasets.values()}
+    backgrounds = sorted(processes & set(manifest.processes) - {SIGNAL_PROCESS})
+    studies = variations(manifest.training, manifest.paper, backgrounds)
     return {study.name.removeprefix(VARIATION): study for study in studies}
 
 
@@ -65,7 +68,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         command="paper" if varied == study.name else f"paper --vary {varied}",
         run=run,
         reads=("figure_of_merit", "luminosity"),
-        also=lambda on: {**study.recipe, "simulation_seed": on.manifest.simulation.seed},
+        also=lambda on: {**study.recipe(), "simulation_seed": on.manifest.simulation.seed},
         after=(FEATURES, *pretrained),
         writes=(f"{study_folder}/study.json", f"{study_folder}/judgement.safetensors"),
         options=("networks",),
@@ -166,7 +169,7 @@ VARIATIONS = Stage(
 
 
 def _run_baselines(context: Context) -> Written:
-    """Boosted trees, rectangular cuts, the significance loss; uncertain background.
+    """Boosted trees, rectangular cuts, the significance loss; uncertain background; features.
 
     Needs the networks of `punzinet train`. Tables and figures go to baselines/ of the output.
 
@@ -178,13 +181,14 @@ def _run_baselines(context: Context) -> Written:
     from punzinet.processors.runs.baselines import run_baselines
 
     manifest, output, resume = context.manifest, context.output, context.options.resume
-    written, comparison, systematics = run_baselines(manifest, output, resume=resume)
+    done = run_baselines(manifest, output, context.execution, resume=resume)
+    written, comparison, systematics, ranking = done
     about = "baselines", "punzinet baselines", tables.baselines_tables
     for path in written:
         console.print(*map(tables.in_terminal, tables.read_tables(path, *about, path.stem)))
     with labelled(manifest):
-        parameter = manifest.search.resolved.parameter
-        written += write_figures(output.baselines, comparison, systematics, parameter)
+        search = manifest.search.resolved
+        written += write_figures(output.baselines, comparison, systematics, ranking, search)
     console.print(f"baselines: {len(written)} files in {output.baselines}")
     return written
 

@@ -10,7 +10,7 @@ from small_data import random_muons, to_cms
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import MuonPairs, dimuon_kinematics
 from punzinet.analysis.manifest.sections import Beams
-from punzinet.analysis.observables import FEATURES, OBSERVABLES
+from punzinet.analysis.observables import CANDIDATES, FEATURES, OBSERVABLES
 
 BEAMS = Beams()
 #: Beams that collide at rest along z: the laboratory is the centre-of-mass system.
@@ -135,6 +135,7 @@ def test_the_features_are_among_them_for_beams_of_every_event():
     found = observe(p1, p2, BEAMS.total, BEAMS.electron_direction)
     kinematics = lab(p1, p2)
     np.testing.assert_allclose(lab(p2, p1).features, kinematics.features, rtol=1e-12, atol=1e-13)
+    assert len(CANDIDATES) == 20
     for name, column in zip(FEATURES, kinematics.features.T, strict=True):
         np.testing.assert_array_equal(found[name], column)
     np.testing.assert_array_equal(found["m2_recoil"], kinematics.m2_recoil)

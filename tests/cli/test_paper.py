@@ -56,9 +56,9 @@ def folder(tmp_path_factory):
         stage.finish(context, outputs, stage.begin(context.output))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "save", draft)
-        # One variation that needs a pretraining of its own, and one that does not.
-        paper(folder, "--vary", "wide")
-        paper(folder, "--vary", "rate-low")
+        # One variation that needs a pretraining of its own, one that does not, two of data.
+        paper(folder, "--vary", "wide", "--vary", "rate-low", "--vary", "background-0.25")
+        paper(folder, "--vary", "spacing")
         yield folder
 
 
@@ -76,7 +76,7 @@ def test_every_figure_and_claim_is_there(folder):
     assert next(iter(rows)) == "main"
     assert rows["vary-wide"]["label"] == "hidden layers 16-8"
     assert rows["vary-wide"]["numbers"]["punzi/single"]["value"] > 0
-    assert "vary-rate-low" in rows
+    assert rows.keys() > {"vary-rate-low", "vary-background-0.25", "vary-spacing"}
 
 
 def test_a_pretraining_is_done_once(folder):
@@ -87,7 +87,7 @@ def test_a_pretraining_is_done_once(folder):
 
 
 def test_a_variation_that_there_is_not(folder):
-    with pytest.raises(InputError, match=r"--vary wider: .* only published, split, .*seed"):
+    with pytest.raises(InputError, match=r"--vary wider: .* only published, split, .*heavy"):
         paper(folder, "--vary", "wider")
 
 

@@ -1,16 +1,19 @@
-"""Figures of the baselines: all curves, readable."""
+"""Figures of the baselines: all curves, the features in colour, readable."""
 
 import numpy as np
 import pytest
 from outputs import draft
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.paper.baselines import Baseline, Baselines
+from punzinet.analysis.observables import CANDIDATES
+from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import style
-from punzinet.plots.baselines import LINES, comparison_figure, write_figures
+from punzinet.plots.baselines import LINES, comparison_figure, ranking_figure, write_figures
 
 METHODS, SYSTEMATICS = tuple(LINES)[:6], tuple(LINES)[6:]
+VALUES = np.linspace(0.2, 0.0, len(CANDIDATES))
+RANKING = Ranking(tuple(sorted(CANDIDATES)), VALUES, 0.1 * VALUES, 0.5 + VALUES)
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ def results(make):
 
 def test_all_figures_are_written(tmp_path, results, monkeypatch):
     monkeypatch.setattr(style, "save", draft)
-    written = write_figures(tmp_path, results(METHODS), results(SYSTEMATICS), RECOIL.parameter)
-    assert [path.stem for path in written] == ["baselines", "systematics"]
+    written = write_figures(tmp_path, results(METHODS), results(SYSTEMATICS), RANKING, RECOIL)
+    assert [path.stem for path in written] == ["baselines", "systematics", "observables"]
 
 
 @pytest.mark.parametrize("names", [METHODS, SYSTEMATICS])
@@ -39,3 +42,14 @@ def test_every_curve_is_drawn_and_named(names, results, check):
     _, lower = figure.axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
     assert len(lower.lines) == len(names)
+
+
+def test_features_stand_out_among_the_observables(check):
+    figure = ranking_figure(RANKING, RECOIL)
+    check(figure)
+    (axes,) = figure.axes
+    features, others = axes.containers[1], axes.containers[3]
+    assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)
+    assert len(axes.get_yticks()) == len(CANDIDATES)
+    low, high = axes.get_ylim()
+    assert low > high  # the most important one on top

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from outputs import entries_of
 from small_data import MASSES, kinematics_of, make_events, make_manifest, write_ntuple
 
-from punzinet.analysis.folds import fold_of
-from punzinet.analysis.observables import FEATURES
+from punzinet.analysis.folds import Folds, fold_of
+from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
 from punzinet.processors import features
 from punzinet.processors.datasets import IDENTITY, DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import scan_identities
-from punzinet.processors.features import FeatureProcessor, PeakProcessor
+from punzinet.processors.features import FeatureProcessor, ObservableProcessor, PeakProcessor
 from punzinet.processors.preflight import preflight
 
 SCALE = 0.9 / 2000
@@ -164,3 +164,44 @@ def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_pa
 def datasets(ntuples):
     manifest = make_manifest(ntuples)
     return describe_datasets(manifest, preflight(manifest)[0])
+
+
+@pytest.fixture
+def observe(datasets, ntuples, wide_windows):
+    """Observables of a share of the small ntuples."""
+
+    def run(share=1.0, chunk_size=700):
+        shares = dict.fromkeys(datasets, share)
+        processor = ObservableProcessor(datasets.values(), wide_windows, shares)
+        return run_processor(processor, ntuples, chunk_size)
+
+    return run
+
+
+def test_networks_train_on_the_same_events(observe, datasets, ntuples, wide_windows, tmp_path):
+    from punzinet.analysis.training.data import load_sample  # noqa: PLC0415 - slow to import
+
+    for name in datasets:
+        (tmp_path / name).mkdir()
+    run_processor(FeatureProcessor(datasets.values(), wide_windows, tmp_path), ntuples, 1000)
+    folds = Folds(validation=4, test=3)
+    sample, observed = load_sample(tmp_path, wide_windows, folds), observe()
+    assert observed.observables.shape == (len(observed.weight), len(CANDIDATES))
+    parts = sample.training, sample.validation, sample.test
+    for events, rows in zip(parts, folds.rows(observed.fold), strict=True):
+        assert len(events) == np.count_nonzero(rows)
+        mine = observed.observables[rows][:, : len(FEATURES)]
+        order, others = np.lexsort(mine.T), np.lexsort(events.features)
+        np.testing.assert_array_equal(mine[order], events.features.T[others])
+        weight = observed.weight[rows][order].astype(np.float32)
+        np.testing.assert_array_equal(weight, events.weight[others])
+    assert np.isfinite(observed.observables).all()
+    assert observed.signal.any()
+    assert wide_windows.training[observed.hypothesis[observed.signal]].all()
+
+
+def test_a_share_is_the_same_in_all_chunks(observe):
+    everything, some, again = observe(), observe(0.3), observe(0.3, chunk_size=311)
+    np.testing.assert_array_equal(some.observables, again.observables)
+    n = len(everything.weight)
+    assert len(some.weight) == pytest.approx(0.3 * n, abs=5 * np.sqrt(n))

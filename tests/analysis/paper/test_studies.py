@@ -1,9 +1,10 @@
 """What is trained for the paper."""
 
+import numpy as np
 import pytest
 
 from punzinet.analysis.manifest.sections import PaperSettings
-from punzinet.analysis.paper.studies import MAIN, UNBATCHED, paper_studies, variations
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study, paper_studies, variations
 from punzinet.analysis.training.settings import PunziSettings, TrainingSettings
 
 TRAINING, PAPER = TrainingSettings(seed=3), PaperSettings()
@@ -44,9 +45,22 @@ def test_no_study_is_done_twice_or_has_more_networks_than_there_are_pretrained(s
 
 def test_variations_change_one_thing_at_a_time():
     base = TRAINING.model_copy(update={"networks": PAPER.further_networks}).model_dump()
-    studies = variations(TRAINING, PAPER)
+    studies = variations(TRAINING, PAPER, ["eemumu", "tautau"])
     assert len({s.name for s in studies}) == len(studies)
     for study in studies:
         changed = differences(base, study.settings.model_dump())
-        (only,) = changed
-        assert (study.pretrained == MAIN) is only.startswith(".punzi")
+        sample = (study.background < 1) + len(study.scaled)
+        sample += (study.spacing > 1) + (study.without_lightest > 0)
+        assert len(changed) + sample == 1, study.name
+        reusable = bool(changed) and next(iter(changed)).startswith(".punzi")
+        assert (study.pretrained == MAIN) is reusable
+
+
+def test_hypotheses_are_left_out_from_the_light_end_and_in_between():
+    mass = np.arange(1, 88) / 10
+    training = np.arange(87) % 2 == 0
+    heavy = Study("", "", TRAINING, without_lightest=0.125).trained(training)
+    assert mass[heavy].tolist() == mass[training & (mass > 1)].tolist()
+    sparse = Study("", "", TRAINING, spacing=2).trained(training)
+    assert np.allclose(np.diff(mass[sparse]), 0.4)
+    assert (Study("", "", TRAINING).trained(training) == training).all()

@@ -60,11 +60,15 @@ def test_variations_are_lines_below_the_recipe_as_it_is():
     assert "0.25" in table.rows[0][1].detail
 
 
-def test_methods_are_judged_on_trained_and_other_masses_apart():
+def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked():
     (table,) = tables.baselines_tables("methods", METHODS)
     first, second = (list(line.values()) for line in lines(table))
     assert first == ["A", "< 2.00 ± 0.10", "5", "5", "3", "0"]
     assert second == ["B", "∞", "5", "5", "5", "1"]
+    ranks = [{"rank": 1, "observable": "pt_mumu", "auc": 0.75}]
+    (table,) = tables.baselines_tables("observables", {"cross_entropy": 0.3, "observables": ranks})
+    assert lines(table) == [{"rank": "1", "observable": "pt_mumu", "auc": "0.75"}]
+    assert "0.3" in table.caption
 
 
 def test_provenance_is_no_quantity():

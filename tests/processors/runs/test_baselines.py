@@ -1,22 +1,26 @@
-"""The baselines stage on a small sample: everything is judged and written."""
+"""The baselines stage on a small sample: everything is judged, ranked and written."""
+
+import json
 
 import numpy as np
 from small_data import make_manifest
 from small_runs import make_features
 
+from punzinet.analysis.observables import CANDIDATES
 from punzinet.analysis.paper import baselines
 from punzinet.analysis.paper.baselines import Baselines
+from punzinet.processors.executors import Execution
 from punzinet.processors.runs.baselines import run_baselines
 from punzinet.processors.runs.training import run_training
 
 
-def test_everything_is_judged_and_written(ntuples, tmp_path, monkeypatch):
+def test_everything_is_judged_ranked_and_written(ntuples, tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "EVENTS_PER_LEAF", 10)
     few = {"finish": 2, "pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
     manifest = make_manifest(ntuples, training=few, baselines={"trees": 5})
     output = make_features(manifest, tmp_path)
     run_training(manifest, output)
-    written, comparison, systematics = run_baselines(manifest, output)
+    written, comparison, systematics, ranking = run_baselines(manifest, output, Execution())
     assert all(path.is_file() for path in written)
     trees = {"trees-interpolated", "trees-single"}
     others = {"bce-interpolated", "punzi-single", "rectangular", "significance-single"}
@@ -28,4 +32,8 @@ def test_everything_is_judged_and_written(ntuples, tmp_path, monkeypatch):
     known = systematics.baselines["plain-known"].selection
     uncertain = systematics.baselines["plain-uncertain"].selection
     assert (uncertain.sigma_min >= known.sigma_min.min()).all()
+    assert sorted(ranking.names) == sorted(CANDIDATES)
+    assert (np.diff(ranking.importance) <= 0).all()
+    table = json.loads((output.baselines / "observables.json").read_text())["observables"]
+    assert [row["rank"] for row in table] == list(range(1, len(CANDIDATES) + 1))
     assert not list(output.baselines.rglob("*.pkl"))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.special import kl_div, ndtr, ndtri
 
-from punzinet.analysis.limits.model import interpolated
+from punzinet.analysis.limits.model import interpolated, modifiers
 from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.types import FloatArray
 
@@ -29,10 +29,7 @@ Workspace = Mapping[str, Any]
 
 
 def expected_limits(workspaces: Sequence[Workspace], confidence_level: float) -> FloatArray:
-    """Asymptotic upper limits on the cross-section, (M, 5) in fb at `BANDS`, by Newton's method.
-
-    ValueError for a modifier of another type.
-    """
+    """Asymptotic upper limits on the cross-section, (M, 5) in fb at `BANDS`, by Newton's method."""
     if not workspaces:
         return np.empty((0, len(BANDS)))
     likelihood = Likelihood.of(workspaces)
@@ -68,31 +65,35 @@ class Likelihood(NamedTuple):
     def of(cls, workspaces: Sequence[Workspace]) -> Self:
         """Likelihoods of workspaces, at least one, with nominal constraints."""
         channels = [one["channels"][0]["samples"] for one in workspaces]
-        shapes = [{m["name"] for m in _modifiers(samples, "histosys")} for samples in channels]
+        kinds = "normsys", "histosys", "shapesys"
+        known = [[modifiers(samples, kind) for kind in kinds] for samples in channels]
         names = [
-            sorted(varied) + sorted({m["name"] for m in _modifiers(samples)} - varied)
-            for varied, samples in zip(shapes, channels, strict=True)
+            sorted(varied) + sorted(scaled.keys() - varied.keys()) for scaled, varied, _ in known
         ]
         bins = max(len(samples[0]["data"]) for samples in channels)
         shape = len(channels), bins, max(map(len, channels))
         events, effective = np.zeros(shape), np.zeros(shape)
         factors = np.ones((shape[0], shape[2], max(map(len, names)), 2))
-        changes = np.zeros((*shape, max(map(len, shapes)), 2))
-        for m, samples in enumerate(channels):
+        changes = np.zeros((*shape, max(len(varied) for _, varied, _ in known), 2))
+        for m, (samples, (scaled, varied, statistics)) in enumerate(
+            zip(channels, known, strict=True)
+        ):
+            rows = slice(len(samples[0]["data"]))
             for s, sample in enumerate(samples):
-                data = np.array(sample["data"])
-                events[m, : len(data), s] = data
-                for one in _modifiers([sample]):
-                    both = one["data"]["hi"], one["data"]["lo"]
-                    factors[m, s, names[m].index(one["name"])] = both
-                for one in _modifiers([sample], "histosys"):
-                    own = changes[m, : len(data), s, names[m].index(one["name"])]
+                events[m, rows, s] = sample["data"]
+            for name, of in scaled.items():
+                for s, both in of.items():
+                    factors[m, s, names[m].index(name)] = both["hi"], both["lo"]
+            for name, of in varied.items():
+                for s, both in of.items():
+                    data, own = events[m, rows, s], changes[m, rows, s, names[m].index(name)]
                     for way, key in enumerate(("hi_data", "lo_data")):
-                        np.divide(one["data"][key] - data, data, out=own[:, way], where=data > 0)
-                for one in _modifiers([sample], "shapesys"):
-                    error = np.array(one["data"])
-                    known = np.divide(data, error, out=np.zeros_like(error), where=error > 0)
-                    effective[m, : len(data), s] = known**2
+                        np.divide(both[key] - data, data, out=own[:, way], where=data > 0)
+            for of in statistics.values():
+                for s, error in of.items():
+                    data, own = events[m, rows, s], effective[m, rows, s]
+                    np.divide(data, error, out=own, where=np.greater(error, 0))
+        effective **= 2
         parameters = factors.shape[2] + shape[1] * shape[2]
         return cls(events, factors, changes, effective, np.zeros((shape[0], parameters)))
 
@@ -209,12 +210,3 @@ def _contracted(one: FloatArray, other: FloatArray) -> FloatArray:
     """Σ one · other over all but the last axes of both, (M, C, …, D) each: (M, C, D, D)."""
     size = (*one.shape[:2], -1, one.shape[-1])
     return np.swapaxes(one.reshape(size), -1, -2) @ other.reshape(size)
-
-
-def _modifiers(samples: Sequence[Mapping[str, Any]], kind: str = "normsys") -> list[dict[str, Any]]:
-    """The modifiers of a kind; ValueError if there are others than those known here."""
-    found = [one for sample in samples for one in sample["modifiers"]]
-    known = {"normfactor", "normsys", "histosys", "shapesys"}
-    if unknown := {one["type"] for one in found} - known:
-        raise ValueError(f"a modifier is a {min(unknown)}")
-    return [one for one in found if one["type"] == kind]

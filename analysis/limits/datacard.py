@@ -1,6 +1,6 @@
-"""Datacards of combine: text for counting experiments, and ROOT histograms beside it for shapes.
+"""Workspaces as files, and as datacards of combine: text, and ROOT histograms beside it for shapes.
 
-They say what the HistFactory workspace of one channel says, in the words of combine (CMS,
+A card says what the HistFactory workspace of one channel says, in the words of combine (CMS,
 arXiv:2404.06614): ``r`` is the cross-section in fb. Factors become ``lnN``, varied templates with
 their factors ``shape``. The finite simulated sample becomes ``gmN`` where events are counted, which
 needs whole ones: they are rounded down, lest a limit gains. Of templates it becomes the errors of
@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from hist import Hist, axis, storage
+from numpy.typing import ArrayLike
 
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import atomic_path, write_json
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.limits.model import POI
+from punzinet.analysis.limits.model import POI, modifiers
 from punzinet.analysis.types import FloatArray
 
 HEADER = "# r is the cross-section times branching fraction in fb"
@@ -26,37 +27,40 @@ ALMOST = 1e-6  # what a whole number of events may lack by rounding
 THRESHOLD = 10**9
 
 
-def write_datacards(
-    folder: Path,
+def write_workspaces(
+    folders: tuple[Path, Path],
     workspaces: Mapping[str, Mapping[str, Any]],
     edges: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Path]:
-    """Write the cards of workspaces, by file name without suffix, and return the files.
+    """Write workspaces, by file name without suffix, and their cards, and return the files.
 
-    Where there are edges of bins, by the same names, histograms stand beside the card; without them
-    a workspace has one bin. InputError if the folder takes no files.
+    The folders are those of either. Where there are edges of bins, by the same names, histograms
+    stand beside the card; without them a workspace has one bin. InputError if a folder takes no
+    files.
     """
-    written = []
-    for name, workspace in workspaces.items():
-        path = folder / f"{name}.txt"
-        histograms = f"{name}.root" if edges else None
-        with atomic_path(path) as partial:
-            partial.write_text(datacard(workspace, histograms), "utf-8")
-        written.append(path)
-        if edges and histograms:
-            samples, borders = workspace["channels"][0]["samples"], edges[name]
-            errors = _modifiers(samples, "shapesys")
-            with create_root_file(folder / histograms, digest([workspace, borders])) as file:
-                file["data_obs"] = _histogram(borders, workspace["observations"][0]["data"])
-                for i, sample in enumerate(samples):
-                    own = (of[i] for of in errors.values() if i in of)
-                    file[sample["name"]] = _histogram(borders, sample["data"], *own)
-                for (parameter, i), both in _varied(samples).items():
-                    for way, content in zip(("Up", "Down"), both, strict=True):
-                        title = f"{samples[i]['name']}_{parameter}{way}"
-                        file[title] = _histogram(borders, content)
-            written.append(folder / histograms)
-    return written
+    written, cards = [folders[0] / f"{name}.json" for name in workspaces], list[Path]()
+    for path, (name, workspace) in zip(written, workspaces.items(), strict=True):
+        write_json(path, workspace)
+        cards.append(folders[1] / f"{name}.txt")
+        with atomic_path(cards[-1]) as partial:
+            partial.write_text(datacard(workspace, f"{name}.root" if edges else None), "utf-8")
+        if edges:
+            cards.append(cards[-1].with_name(f"{name}.root"))
+            _write_histograms(cards[-1], workspace, edges[name])
+    return written + cards
+
+
+def _write_histograms(path: Path, workspace: Mapping[str, Any], edges: Sequence[float]) -> None:
+    """Write the observation, samples with errors of their bins, and what parameters vary."""
+    samples = workspace["channels"][0]["samples"]
+    errors = {i: of[i] for of in modifiers(samples, "shapesys").values() for i in of}
+    with create_root_file(path, digest([workspace, edges])) as file:
+        file["data_obs"] = _histogram(edges, workspace["observations"][0]["data"])
+        for i, sample in enumerate(samples):
+            file[sample["name"]] = _histogram(edges, sample["data"], errors.get(i, 0.0))
+        for (parameter, i), both in _varied(samples).items():
+            for way, content in zip(("Up", "Down"), both, strict=True):
+                file[f"{samples[i]['name']}_{parameter}{way}"] = _histogram(edges, content)
 
 
 def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str:
@@ -68,10 +72,10 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
     shapes = dict.fromkeys(name for name, _ in varied)
     rows = [
         [name, "lnN", *(_factor(of[i]) if i in of else "-" for i in every)]
-        for name, of in _modifiers(samples, "normsys").items() if name not in shapes
+        for name, of in modifiers(samples, "normsys").items() if name not in shapes
     ]  # fmt: skip
     rows += [[of, "shape", *("1" if (of, i) in varied else "-" for i in every)] for of in shapes]
-    statistics = _modifiers(samples, "shapesys")
+    statistics = modifiers(samples, "shapesys")
     if histograms is not None and statistics:
         last = [f"{channel['name']} autoMCStats {THRESHOLD}"]
     for name, of in statistics.items() if histograms is None else ():
@@ -80,7 +84,7 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
         cells = [_text(totals[own] / whole) if i == own else "-" for i in every]
         rows.append([name, f"gmN {whole}", *cells])
     source = [f"shapes * * {histograms} $PROCESS $PROCESS_$SYSTEMATIC"] if histograms else []
-    signal = _modifiers(samples, "normfactor")[POI]
+    signal = modifiers(samples, "normfactor")[POI]
     columns = [
         ["bin", "", *[channel["name"]] * len(samples)],
         ["process", "", *(sample["name"] for sample in samples)],
@@ -93,20 +97,10 @@ def datacard(workspace: Mapping[str, Any], histograms: str | None = None) -> str
     return f"{'-' * 20}\n".join("".join(f"{line}\n" for line in part) for part in parts if part)
 
 
-def _modifiers(samples: Sequence[Mapping[str, Any]], kind: str) -> dict[str, dict[int, Any]]:
-    """What the modifiers of a type hold, by name and number of the sample."""
-    found = dict[str, dict[int, Any]]()
-    for i, sample in enumerate(samples):
-        for one in sample["modifiers"]:
-            if one["type"] == kind:
-                found.setdefault(one["name"], {})[i] = one["data"]
-    return found
-
-
 def _varied(samples: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], FloatArray]:
     """Templates (2, bins) up and down, by parameters that vary some, and number of the sample."""
-    found, factors = dict[tuple[str, int], FloatArray](), _modifiers(samples, "normsys")
-    for name, of in _modifiers(samples, "histosys").items():
+    found, factors = dict[tuple[str, int], FloatArray](), modifiers(samples, "normsys")
+    for name, of in modifiers(samples, "histosys").items():
         for i in sorted(of.keys() | factors.get(name, {})):
             both = np.array(
                 [of[i]["hi_data"], of[i]["lo_data"]] if i in of else [samples[i]["data"]] * 2
@@ -122,13 +116,10 @@ def _factor(data: Mapping[str, float]) -> str:
     return _text(up) if np.isclose(up * down, 1, rtol=1e-9) else f"{_text(down)}/{_text(up)}"
 
 
-def _histogram(
-    edges: Sequence[float], contents: Sequence[float] | FloatArray, error: Sequence[float] = ()
-) -> Hist[Any]:
+def _histogram(edges: Sequence[float], contents: ArrayLike, error: ArrayLike = 0.0) -> Hist[Any]:
     """Histogram of contents (bins,) with errors (bins,), if they have any."""
     made = Hist(axis.Variable(edges, flow=False), storage=storage.Weight())
-    made.view()["value"] = contents
-    made.view()["variance"] = np.square(error or 0.0)
+    made.view()["value"], made.view()["variance"] = contents, np.square(error)
     return made
 
 

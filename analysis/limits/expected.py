@@ -81,35 +81,24 @@ def _bands(one: CountingExperiment, confidence_level: float, points_log2: int) -
     at_most = cache(events.at_most)
     quantiles = [bisect_left(most, share, key=at_most) for share in ndtr(BANDS).tolist()]
     counts, bands = np.unique(quantiles, return_inverse=True)
-    limits = [counting_limit(one, n, events, confidence_level) for n in counts.tolist()]
+    limits = [counting_limit(n, events, confidence_level) for n in counts.tolist()]
     return np.array(limits)[bands]
 
 
-def counting_limit(
-    one: CountingExperiment, n: int, events: Possible, confidence_level: float
-) -> float:
-    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted."""
-    start = (2 + max(n - one.background, 0) + _spread(events)) / one.signal
-    return _allowed(n, events, (1 - confidence_level) * events.at_most(n), start)
-
-
-def _spread(events: Possible) -> float:
-    """Standard deviation of counts without signal."""
-    return float(np.sqrt(events.background.mean() + events.background.var()))
-
-
-def _allowed(n: int, possible: Possible, probability: float, start: float) -> float:
-    """Cross-section in fb with which at most n events are counted with a probability.
+def counting_limit(n: int, events: Possible, confidence_level: float) -> float:
+    """Cross-section in fb at which CLs has fallen to 1 − CL, for n events counted.
 
     By Newton's method on the logarithm of the probability, which is nearly a straight line;
     by bisection where it has steps, because the points of the average lie far apart.
     """
-    signal, background, weight = possible
-    tried, low, high, last = start, 0.0, np.inf, np.inf
+    signal, background, weight = events
+    probability = (1 - confidence_level) * events.at_most(n)
+    tried = (2 + max(n - background.mean(), 0) + _spread(events)) / signal.mean()
+    low, high, last = 0.0, np.inf, np.inf
     for _ in range(STEPS):
-        events = tried * signal + background
-        reached = (weight * gammaincc(n + 1, events)).mean()
-        density = np.exp(n * np.log(events) - events - gammaln(n + 1))
+        mean = tried * signal + background
+        reached = (weight * gammaincc(n + 1, mean)).mean()
+        density = np.exp(n * np.log(mean) - mean - gammaln(n + 1))
         slope = (weight * signal * density).mean()
         low, high = (tried, high) if reached > probability else (low, tried)
         step = np.inf
@@ -121,7 +110,12 @@ def _allowed(n: int, possible: Possible, probability: float, start: float) -> fl
         last, tried = abs(step), tried + step
         if follows and last < TOLERANCE * tried:
             break
-    return tried
+    return float(tried)
+
+
+def _spread(events: Possible) -> float:
+    """Standard deviation of counts without signal."""
+    return float(np.sqrt(events.background.mean() + events.background.var()))
 
 
 def possible(experiment: CountingExperiment, points: FloatArray) -> Possible:

@@ -205,6 +205,16 @@ class CountingExperiment:
         ]
 
 
+def modifiers(samples: Sequence[Mapping[str, Any]], kind: str) -> dict[str, dict[int, Any]]:
+    """What the modifiers of a type hold in a workspace, by name and number of the sample."""
+    found = dict[str, dict[int, Any]]()
+    for i, sample in enumerate(samples):
+        for one in sample["modifiers"]:
+            if one["type"] == kind:
+                found.setdefault(one["name"], {})[i] = one["data"]
+    return found
+
+
 def log_normal(size: float) -> tuple[float, float]:
     """Factors one sigma up and down of a relative uncertainty."""
     return 1 + size, 1 / (1 + size)

@@ -218,7 +218,7 @@ class Sums:
                 f"expected, {FARTHEST:g} sigmas below all uncertainties of the manifest; check the "
                 "luminosity of the data, and that all of its files are there."
             )
-        return counting_limit(self._experiment, count, events, confidence_level)
+        return counting_limit(count, events, confidence_level)
 
     def _around(self, probability: FloatArray, allowed: BoolArray) -> Possible:
         """Events about the move that adds most to the average of a probability."""

@@ -1,20 +1,23 @@
-"""The limits stage: from networks and tensors to upper limits, expected and observed."""
+"""The stages limits and shape: upper limits by counting, expected and observed, and by fits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import pyhf
+import numpy as np
 
 from punzinet.analysis.evaluation import Judge
-from punzinet.analysis.io.files import write_json
+from punzinet.analysis.io.files import read_json
+from punzinet.analysis.io.histograms import read_templates
 from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
-from punzinet.analysis.limits.datacard import write_datacards
+from punzinet.analysis.limits.binned import expected_limits
+from punzinet.analysis.limits.datacard import write_workspaces
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits, SelectionLimits, known_sigma_over_g2
+from punzinet.analysis.limits.shape import ShapeLimits, Templates
 from punzinet.analysis.limits.sidebands import measure_sidebands, read_spectra, write_sidebands
 from punzinet.analysis.limits.systematics import (
     impacts,
@@ -59,9 +62,8 @@ def run_limits(
     if output.network(reference).is_dir():
         names["best"] = reference
     saved = {key: load_network(output.network(name), windows.search) for key, name in names.items()}
-    cut = saved["single"].single_cut
+    cut, folds = saved["single"].single_cut, manifest.training.folds
     networks = {key: (one.network, cut if key == "single" else None) for key, one in saved.items()}
-    folds = manifest.training.folds
     sample = load_sample(output.tensors, windows, folds, every_mass=True)
     judge = Judge(sample, windows.training, manifest.figure_of_merit, luminosity)
     yields, effects = measure_yields(judge, networks), {}
@@ -86,10 +88,11 @@ def run_limits(
     limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
     more = {"limits": settings.model_dump(mode="json"), **processed_of(output)}
     about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
-    limits.write(output.limits, about)
-    workspaces = _write_workspaces(output.workspaces, experiments["single"])
     folder = output.limits.parent
-    written = [output.limits, *workspaces, *write_note(folder, limits)]
+    limits.write(output.limits, about)
+    known = {f"{one.mass:g}": one.workspace() for one in experiments["single"] if one}
+    written = [output.limits, *write_note(folder, limits)]
+    written += write_workspaces((output.workspaces, folder / "datacards"), known)
     if effects:
         impact = impacts(experiments["single"], level, effects["single"])
         what = effects["single"], impact, yields["single"]
@@ -121,15 +124,29 @@ def _limits_of(
     return SelectionLimits(network, yields.efficiency, *yields.totals(experiments), *both)
 
 
-def _write_workspaces(folder: Path, experiments: Sequence[CountingExperiment | None]) -> list[Path]:
-    """Write the HistFactory workspace and the datacard of every hypothesis that has a limit."""
-    known = {folder / f"{one.mass:g}.json": one.workspace() for one in experiments if one}
-    # All as one workspace: pyhf resolves its schema anew whenever it is asked.
-    parts = ("channels", "observations", "measurements")
-    together = {part: [row for one in known.values() for row in one[part]] for part in parts}
-    if known:
-        pyhf.schema.validate(together | {"version": "1.0.0"}, "workspace.json")
-    for path, workspace in known.items():
-        write_json(path, workspace)
-    cards = write_datacards(folder.with_name("datacards"), {p.stem: w for p, w in known.items()})
-    return [*known, *cards]
+def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], ShapeLimits]:
+    """Write, and return, limits by fits behind the single cut, and the workspaces of the fits.
+
+    InputError if a result of the stages before is missing or damaged.
+    """
+    limits, windows = Limits.read(output.limits), Windows.read(output.windows)
+    single, level = limits.selections["single"], limits.confidence_level
+    templates = Templates.of(read_templates(output.histograms), windows)
+    known = np.isfinite(single.asymptotic[:, 2])
+    names = [f"{mass:g}" for mass in limits.mass.tolist()]
+    counting = [
+        read_json(output.workspaces / f"{name}.json", "punzinet limits") if there else None
+        for name, there in zip(names, known.tolist(), strict=True)
+    ]
+    fitted = np.flatnonzero(known).tolist()
+    fits = {names[h]: templates.spread(h, counting) for h in fitted}
+    edges = {names[h]: templates.borders(h).tolist() for h in fitted}
+    shape = np.full_like(single.asymptotic, np.inf)
+    shape[known] = expected_limits([*fits.values()], level)
+    about = single.network, limits.luminosity, level, limits.mass
+    of_all = [edges.get(name, []) for name in names]
+    result = ShapeLimits(*about, single.asymptotic, shape, of_all)
+    origin = {"network": single.network, **processed_of(output)}
+    result.write(output.shape, provenance(manifest.digest, stage="shape", **origin))
+    folders = output.shapes, output.shapes.with_name("datacards") / "shape"
+    return [output.shape, *write_workspaces(folders, fits, edges)], result

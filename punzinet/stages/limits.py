@@ -138,7 +138,7 @@ def _run_shape(context: Context) -> Written:
 
     Example: punzinet shape --network punzi-00
     """
-    from punzinet.processors.runs.shape import run_shape
+    from punzinet.processors.runs.limits import run_shape
 
     written, result = run_shape(context.manifest, context.output)
     if context.manifest.limits.background == "sidebands":

@@ -14,7 +14,7 @@ from small_data import kinematics_of, make_events, windows_of
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import AROUND, GROUPS, changed_template, fill_template
 from punzinet.analysis.limits.binned import expected_limits
-from punzinet.analysis.limits.datacard import write_datacards
+from punzinet.analysis.limits.datacard import write_workspaces
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
@@ -112,7 +112,9 @@ def test_pyhf_finds_the_same_cls(fitted):
 def test_roostats_finds_the_same_limits_and_root_opens_the_histograms(fitted, tmp_path):
     workspace, limits = fitted
     check_by_roostats(tmp_path / "workspaces.json", [workspace], limits[None], LEVEL)
-    _, path = write_datacards(tmp_path, {"5": workspace}, {"5": [23.0, 24.4, 25.6, 27.0]})
+    *_, path = write_workspaces(
+        (tmp_path, tmp_path), {"5": workspace}, {"5": [23.0, 24.4, 25.6, 27.0]}
+    )
     said = in_root(
         """
         import json

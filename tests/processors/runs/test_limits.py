@@ -22,9 +22,8 @@ from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs.limits import run_limits
+from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
-from punzinet.processors.runs.shape import run_shape
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ from punzinet.analysis.limits.systematics import read_systematics
 from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs.limits import run_limits
+from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
-from punzinet.processors.runs.shape import run_shape
 
 CUT = -10.0  # everything in a window passes
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")

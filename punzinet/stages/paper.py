@@ -116,7 +116,7 @@ def _run(context: Context) -> Sequence[Path]:
 
     Example: punzinet paper --networks 5
     """
-    from punzinet.plots.paper.make import make_paper_figures
+    from punzinet.plots.paper import make_paper_figures
     from punzinet.plots.report.tables import claims_tables, in_terminal
     from punzinet.processors.runs.training import write_claims
 
@@ -129,7 +129,7 @@ def _run(context: Context) -> Sequence[Path]:
 
 
 def _run_variations(context: Context) -> Sequence[Path]:
-    from punzinet.plots.paper.make import make_variations_figure
+    from punzinet.plots.paper import make_variations_figure
     from punzinet.plots.style import labelled
     from punzinet.processors.runs.training import write_effects
 

@@ -11,10 +11,10 @@ from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.search import RECOIL
+from punzinet.plots import paper
+from punzinet.plots.network import feature_space_figure, isosurface, network_figure
 from punzinet.plots.network_output import Cuts, outputs_figure
-from punzinet.plots.paper import ensembles
-from punzinet.plots.paper.ensembles import Ensembles
-from punzinet.plots.paper.network import feature_space_figure, isosurface, network_figure
+from punzinet.plots.sensitivity import ratio_figure
 from punzinet.plots.training_history import loss_evolution_figure
 
 RNG = np.random.default_rng(4)
@@ -27,7 +27,7 @@ RECIPES = (
 )
 
 
-def ensemble(**factors) -> Ensembles:
+def ensemble(**factors):
     """Five networks a curve, judged by the same samples; one finds nothing at the heaviest mass."""
     common = np.exp(RNG.normal(0, 0.1, (1, 400, 87)))
     arrays = {}
@@ -37,7 +37,8 @@ def ensemble(**factors) -> Ensembles:
         arrays |= {f"{name}/sigma": sigma, f"{name}/replicas": sigma[:, None] * common}
     main = Judgement(MASS, np.arange(87) % 2 == 0, np.ones(5, bool), arrays)
     statistics = Statistics({MAIN: main})
-    return Ensembles(main, statistics, {name: statistics.mean(name) for name in factors})
+    variants = {name: statistics.mean(name) for name in factors}
+    return paper.ensemble_curves(main, statistics, variants)
 
 
 def evolutions():
@@ -76,17 +77,19 @@ def figures(make):
     rng = np.random.default_rng(2)
     network = PunziNet(FEATURES, np.zeros(4), np.full(4, 3.0), rng=rng).perceptron
     seen = make.outputs(RNG, MASS, 5000, signal=True), Cuts(MASS, RNG.normal(0, 1, 87), 0.3)
-    three, two = ensemble(BCE=1.2, none=1.1, batch=1.0), ensemble(BCE=1.2, batch=1.0)
+    (curves, ratios), two = ensemble(BCE=1.2, none=1.1, batch=1.0), ensemble(BCE=1.2, batch=1.0)
+    coloured = [*zip(ratios, paper.COLOURS[1:], strict=True)]
+    about = "ratio", 50.0, RECOIL.parameter
     signals = {m: RNG.uniform(0, 3, (900, 4)) for m in (1.1, 4.5, 6.9)}
     return {
         "network": network_figure(network),
         "loss": loss_evolution_figure(evolutions()),
-        "ensembles": ensembles.ensembles_figure(three, "ratio", luminosity=50.0, merit=True),
+        "ensembles": ratio_figure(curves, coloured, *about, merit=True),
         "outputs": outputs_figure({"BCE": seen}, luminosity=50.0, variable=RECOIL.variable),
         "feature_space": feature_space_figure(network, -0.2, signals),
-        "published": ensembles.published_figure(two, luminosity=50.0),
-        "discontinuities": ensembles.discontinuities_figure(judgement(), 0, luminosity=50.0),
-        "variations": ensembles.variations_figure(effects()),
+        "published": paper.published_figure(*two, luminosity=50.0),
+        "discontinuities": paper.discontinuities_figure(judgement(), 0, luminosity=50.0),
+        "variations": paper.variations_figure(effects()),
     }
 
 
@@ -101,9 +104,8 @@ def test_a_figure_looks_as_it_did(figures, name):
 
 
 def test_errors_are_those_of_networks_and_sample_and_a_ratio_has_not_what_both_share():
-    shown = ensemble(BCE=1.2, batch=1.0)
-    (curve, _), _ = shown.curves.values()
-    (ratio,) = shown.ratios
+    curves, (ratio,) = ensemble(BCE=1.2, batch=1.0)
+    (curve, _), _ = curves.values()
     for one, expected in (
         (curve, np.hypot(0.1, 0.05 / np.sqrt(5))),
         (ratio, 0.05 * np.sqrt(2 / 5)),

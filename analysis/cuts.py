@@ -167,15 +167,15 @@ _Merit = tuple[tuple[float, float, float], float, Any, bool]
 
 
 @njit(cache=True)
-def _sigma_min(sums: FloatArray, background: float, merit: _Merit) -> float:
+def _sigma_min(sums: FloatArray, background: float, hypothesis: int, merit: _Merit) -> float:
     """σ_min of one selection, infinite without efficiency.
 
     The sums (P + 1,) are the background of each process, and the efficiency.
     """
     if sums[-1] <= 0:
         return np.inf
-    constants, luminosity, uncertainty, _ = merit
-    root = np.sqrt(_variance(background, sums, uncertainty))
+    constants, luminosity, (overall, shifts), _ = merit
+    root = np.sqrt(_variance(background, sums, overall, shifts[:, :, hypothesis]))
     sigma: float = _numerator(root, *constants) / (sums[-1] * luminosity)
     return sigma
 
@@ -221,7 +221,8 @@ def best_cuts(
             "than another; give the signal datasets more events."
         )
     constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
-    merit = constants, luminosity, figure.uncertainty_of(processes), geometric
+    uncertainty = figure.uncertainty_of(processes, events.hypotheses)
+    merit = constants, luminosity, uncertainty, geometric
     sigma, single = _scan(events, used, unseen_background(events), merit)
     own, (best, cuts) = events.start.astype(np.int64), np.full((2, events.hypotheses), np.inf)
     found = np.flatnonzero(np.isfinite(sigma))
@@ -243,7 +244,8 @@ def nearly_best_cuts(
     Both, (2, H), are NaN for a hypothesis without signal; the rest is as for `best_cuts`. Nothing
     is compiled: what is done once by a figure takes less time than Numba to load.
     """
-    uncertainty, ends = figure.uncertainty_of(processes), np.full((2, events.hypotheses), np.nan)
+    overall, shifts = figure.uncertainty_of(processes, events.hypotheses)
+    ends = np.full((2, events.hypotheses), np.nan)
     windows = range(events.hypotheses)
     rows = [np.flatnonzero((events.start <= h) & (h < events.stop)) for h in windows]
     seen = (events.process >= 0) & (events.weight > 0)
@@ -256,7 +258,7 @@ def nearly_best_cuts(
         *each, signal = (np.cumsum(weight * (process == code)) for code in codes)
         background = np.sum(each, axis=0)
         background = np.where(background > 0, background, unseen[h])
-        variance = background_variance(background, each, uncertainty)
+        variance = background_variance(background, each, overall, shifts[:, :, h])
         cut = falling[process < 0]
         passing = np.searchsorted(falling, cut, side="right") - 1  # no cut tells equals apart
         sigma = figure.sigma_min(signal, variance, luminosity)[passing]
@@ -293,7 +295,7 @@ def _scan(
             changed[own : events.stop[k]] = True
             if events.process[k] < 0 and own < events.stop[k]:
                 adds_signal |= used[own]
-                sigma[own] = _sigma_min(sums[own], background[own] or unseen[own], merit)
+                sigma[own] = _sigma_min(sums[own], background[own] or unseen[own], own, merit)
                 found[k] = sigma[own]
         if not adds_signal:
             continue
@@ -301,7 +303,7 @@ def _scan(
         for h in range(hypotheses):
             if used[h]:
                 if changed[h]:
-                    sigma[h] = _sigma_min(sums[h], background[h] or unseen[h], merit)
+                    sigma[h] = _sigma_min(sums[h], background[h] or unseen[h], h, merit)
                     changed[h] = False
                 total += np.log(sigma[h]) if merit[-1] else sigma[h]
         if total < least:

@@ -140,10 +140,9 @@ class Judge:
         background = by_process.sum(axis=0)
         found, none = efficiency > 0, background == 0
         background = np.where(none, unseen_background(events), background)
-        uncertainty = figure.uncertainty_of(fold.backgrounds)
-        own = uncertainty.by_process[:, None] if len(uncertainty.by_process) else 0.0
-        slopes = variance_slope(background, by_process, uncertainty.overall, own)
-        variance = background_variance(background, by_process, uncertainty)
+        about = background, by_process, *figure.uncertainty_of(fold.backgrounds, len(cuts))
+        slopes = np.array([variance_slope(*about, process) for process in range(len(by_process))])
+        variance = background_variance(*about)
         spread = np.sqrt((slopes**2 * statistical[:SIGNAL]).sum(axis=0))
         spread = np.where(none, background, spread)
         varied = variance, variance + spread, np.maximum(variance - spread, 0)

@@ -12,15 +12,16 @@ background alone is rejected at a sigmas, is exceeded at the confidence of b sig
 with V the variance of the count under background alone. If B is known V = B, and that is
 Eq. 9. If B is uncertain, V = B + v with v the variance of B itself, under both hypotheses: all
 three B of Eq. 9 are replaced by V, and nothing else changes. A relative uncertainty r of all
-background together gives v = (rB)²; uncertainties r_p of the processes, independent of one
-another but each common to all events of its process, give v = Σ (r_p B_p)². The constant term
-of the improved form is fitted to Poisson counts and stays as it is, an approximation.
+background together gives v = (rB)². Independent parameters k, each of which shifts all processes p
+at once, by δ_kp B_p, give v = Σ_k (Σ_p δ_kp B_p)²; uncertainties r_p of single processes are such
+parameters of one process each. The constant term of the improved form is fitted to Poisson counts
+and stays as it is, an approximation.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -39,27 +40,38 @@ Relative = Annotated[float, Field(ge=0, le=10)]
 
 
 class BackgroundUncertainty(NamedTuple):
-    """Relative systematic uncertainties of the background, as compiled loops take them."""
+    """Relative systematic uncertainties of the background."""
 
-    overall: float  # of all background together
-    by_process: FloatArray  # (P,) of each process, independent; (0,) if there are none
+    overall: float  # r of all background together, also where only its upper limit is known
+    shifts: FloatArray  # (K, P, H) δ by parameter, process and hypothesis
 
 
-def background_variance(background: Count, by_process: Any, uncertainty: Any) -> Count:
-    """Variance V = B + (rB)² + Σ (r_p B_p)² of the background events that will be counted.
+def background_variance(background: Count, by_process: Any, overall: float, shifts: Any) -> Count:
+    """Variance V = B + (rB)² + Σ_k (Σ_p δ_kp B_p)² of the background events that will be counted.
 
-    There is B of any shape, the same by process, P times, and a `BackgroundUncertainty`. It is
-    arithmetic for numpy, torch and numba alike; without uncertainties it is B to the last bit.
+    There is B of any shape, the same by process, P times, and a `BackgroundUncertainty`, with
+    shifts (K, P, ...) that go with B_p. It is arithmetic for numpy, torch and numba alike; without
+    uncertainties it is B to the last bit.
     """
-    variance: Count = background + (background * uncertainty.overall) ** 2
-    for process in range(len(uncertainty.by_process)):
-        variance = variance + (by_process[process] * uncertainty.by_process[process]) ** 2
+    variance: Count = background + (background * overall) ** 2
+    for of in shifts:
+        shift = 0.0
+        for process in range(len(of)):
+            shift = shift + of[process] * by_process[process]
+        variance = variance + shift**2
     return variance
 
 
-def variance_slope(background: Count, of_process: Count, overall: float, own: Any) -> Count:
-    """Derivative of V with respect to the background of one process: 1 + 2r²B + 2r_p²B_p."""
-    slope: Count = 1 + 2 * overall**2 * background + 2 * own**2 * of_process
+def variance_slope(
+    background: Count, by_process: Any, overall: float, shifts: Any, process: int
+) -> Count:
+    """Derivative of V with respect to B_p of a process: 1 + 2r²B + 2 Σ_k δ_kp Σ_q δ_kq B_q."""
+    slope: Count = 1 + 2 * overall**2 * background
+    for of in shifts:
+        shift = 0.0
+        for other in range(len(of)):
+            shift = shift + of[other] * by_process[other]
+        slope = slope + 2 * of[process] * shift
     return slope
 
 
@@ -95,22 +107,48 @@ class FigureOfMerit(Section):
     """Significance of a discovery, in sigmas."""
     b: float = Field(1.28155, gt=0)
     """Confidence level of an exclusion, in one-sided sigmas; 1.28155 is 90 %."""
-    background_uncertainty: Relative | dict[str, Relative] = 0.0
+    background_uncertainty: Relative | Literal["measured"] | dict[str, Relative] = 0.0
     """relative systematic uncertainty of the background: one number for all of it together, or one
-    for each process by name, independent of one another"""
+    for each process by name, independent of one another, or what is measured of `systematics`"""
+    shifts: dict[str, dict[str, dict[float, float]]] = Field({}, exclude_if=lambda given: not given)
+    """what was measured, not to be given: relative changes of background by parameter, process and
+    mass in GeV, half of those between one sigma up and down"""
 
-    def uncertainty_of(self, processes: Sequence[str]) -> BackgroundUncertainty:
-        """Uncertainties of the background processes of a sample, in its order.
+    def uncertainty_of(self, processes: Sequence[str], hypotheses: int) -> BackgroundUncertainty:
+        """Uncertainties of the background processes of a sample, in its order, for H hypotheses.
 
-        ValueError if they are given by process, and no names are.
+        ValueError if they are given by process, and no names are, or measured for others.
         """
-        given = self.background_uncertainty
-        if not isinstance(given, dict):
-            return BackgroundUncertainty(given, np.zeros(0))
+        given, none = self.background_uncertainty, np.zeros((0, len(processes), hypotheses))
+        if isinstance(given, float):
+            return BackgroundUncertainty(given, none)
+        if given == "measured":
+            absent = dict.fromkeys(range(hypotheses), 0.0)
+            shifts = np.array([
+                [[*of.get(name, absent).values()] for name in processes]
+                for of in self.shifts.values()
+            ])  # fmt: skip
+            if shifts.shape[1:] != none.shape[1:]:
+                raise ValueError("the background's uncertainty was not measured in these windows")
+            return BackgroundUncertainty(0.0, shifts)
         if not processes and any(given.values()):
             raise ValueError("uncertainties by process need the names of the processes")
-        by_process = np.array([given.get(name, 0.0) for name in processes], dtype=np.float64)
-        return BackgroundUncertainty(0.0, by_process)
+        sizes = np.array([given.get(name, 0.0) for name in processes], dtype=np.float64)
+        own = np.diag(sizes)[sizes > 0]
+        return BackgroundUncertainty(0.0, np.repeat(own[:, :, None], hypotheses, axis=2))
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the uncertainty of the background is what is measured of `systematics`."""
+        return self.background_uncertainty == "measured"
+
+    def at(self, mass: FloatArray) -> Self:
+        """The same for some of the masses (H,) in GeV, if its uncertainties were measured."""
+        shifts = {
+            parameter: {process: {m: of[m] for m in mass.tolist()} for process, of in known.items()}
+            for parameter, known in self.shifts.items()
+        }
+        return self.model_copy(update={"shifts": shifts})
 
     @property
     def constant(self) -> float:

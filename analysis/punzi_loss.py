@@ -43,6 +43,7 @@ class PunziLoss(torch.nn.Module):
 
     signal_total: Tensor  # (H,) weights of each signal in the sample: efficiencies of the windows
     background_total: Tensor  # (P,) weights of each process, every event counted once
+    shifts: Tensor  # (K, P, H) of background by uncertain parameters, see `BackgroundUncertainty`
 
     def __init__(
         self,
@@ -62,7 +63,9 @@ class PunziLoss(torch.nn.Module):
             self.register_buffer(f"{name}_total", torch.as_tensor(total, dtype=torch.float64))
         self.luminosity = luminosity
         self.figure_of_merit = figure_of_merit or FigureOfMerit()
-        self.uncertainty = self.figure_of_merit.uncertainty_of(processes)
+        uncertainty = self.figure_of_merit.uncertainty_of(processes, len(signal_total))
+        self.overall = uncertainty.overall
+        self.register_buffer("shifts", torch.from_numpy(uncertainty.shifts), persistent=False)
 
     @classmethod
     def of_sample(
@@ -129,9 +132,10 @@ class PunziLoss(torch.nn.Module):
         efficiency = _group_sums(torch.where(signal, selected, 0.0), own, hypotheses)
         only = torch.where(signal, 0.0, selected), start, torch.where(signal, start, stop)
         background = window_sums(*only, hypotheses)
+        uncertain = range(self.shifts.shape[1]) if len(self.shifts) else ()
         by_process = [
             window_sums(selected[..., chosen], start[chosen], stop[chosen], hypotheses)
-            for chosen in (process == p for p in range(len(self.uncertainty.by_process)))
+            for chosen in (process == p for p in uncertain)
         ]
         return torch.stack([efficiency, background, *by_process])
 
@@ -161,7 +165,7 @@ class PunziLoss(torch.nn.Module):
         present = subset[len(self.background_total) :] > 0
         efficiency, background, *by_process = sums
         efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
-        variance = background_variance(background, by_process, self.uncertainty)
+        variance = background_variance(background, by_process, self.overall, self.shifts)
         terms, count = self.term(efficiency, variance), present.sum().clamp(min=1)
         if self.figure_of_merit.average == "geometric":
             average = (torch.where(present, terms, 1.0).log().sum(-1) / count).exp()

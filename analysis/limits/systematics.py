@@ -1,4 +1,4 @@
-"""Systematic effects on efficiency and backgrounds behind a cut, measured on test events.
+"""Systematic effects on efficiency and backgrounds, measured on simulated events.
 
 Each parameter changes the yield of a process in a window by a factor one sigma up and another one
 down; what has no variation down is mirrored, by the inverse factor.
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from punzinet.analysis.cuts import RankedEvents, selected
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.files import Column, InputError, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder
@@ -57,26 +58,59 @@ class Effect(NamedTuple):
     error: FloatArray  # statistical, of the factors
 
 
-#: Columns (n,) of test events of a dataset: identity, logit, weight, start and stop (of windows),
+#: Columns (n,) of events of a dataset: identity, logit, weight, start and stop (of windows),
 #: and factors on the weight.
 _Events = dict[str, NDArray[Any]]
+
+
+def measured_figure(manifest: Manifest, output: OutputFolder, windows: Windows) -> FigureOfMerit:
+    """The figure of merit, with what systematic parameters do to background if it asks for that.
+
+    Training events before any cut say it for every window: none that choose a cut or judge do.
+    InputError if tensors are missing or damaged, or no parameter changes any background.
+    """
+    figure = manifest.figure_of_merit
+    if not figure.is_measured:
+        return figure
+    datasets = manifest.part().datasets.values()
+    backgrounds = [*dict.fromkeys(one.process for one in datasets if not one.is_signal)]
+    effects = measure_systematics(manifest, output, windows, backgrounds)
+    shifts = {
+        name: {
+            process: dict(zip(windows.mass.tolist(), change.tolist(), strict=True))
+            for process, change in zip(backgrounds, (up - down) / 2, strict=False)
+            if change.any()
+        }
+        for name, ((up, down), _) in effects.items()
+    }
+    if not any(shifts.values()):
+        raise InputError(
+            "`figure_of_merit.background_uncertainty` is `measured`, but no parameter of "
+            "`systematics` changes a background; add one that does, or give numbers."
+        )
+    return figure.model_copy(update={"shifts": {name: of for name, of in shifts.items() if of}})
 
 
 def measure_systematics(
     manifest: Manifest,
     output: OutputFolder,
     windows: Windows,
-    network: Perceptron,
-    yields: Yields,
+    backgrounds: Sequence[str],
+    behind: tuple[Perceptron, FloatArray] | None = None,
 ) -> dict[str, Effect]:
-    """Effects of all parameters on the yields behind cuts on a network's output, by name.
+    """Effects of all parameters on the yields behind cuts (H,) on a network's output, by name.
 
+    They are those on test events, or, without cuts, those on background events that train.
     InputError if tensors are missing or damaged.
     """
+    cut = behind[1] if behind else np.full(len(windows), -np.inf)
     every = replace(windows, training=np.ones(len(windows), dtype=bool))
-    codes = {name: row for row, name in enumerate(yields.backgrounds)} | {SIGNAL_PROCESS: SIGNAL}
-    present = {name: d for name, d in manifest.part().datasets.items() if d.process in codes}
-    read = partial(_read, manifest, every, (network, yields.cut.min()))
+    codes = {name: row for row, name in enumerate([*backgrounds, SIGNAL_PROCESS])}
+    present = {
+        name: one for name, one in manifest.part().datasets.items()
+        if one.process in codes and (behind or not one.is_signal)
+    }  # fmt: skip
+    read = partial(_read, manifest, every, behind)
     nominal = {name: read(name, output.tensors) for name in present}
     found, shape = {}, (2, len(codes), len(windows))
     for name, one in manifest.systematics.items():
@@ -110,7 +144,7 @@ def measure_systematics(
                         for e, others in pairs
                     ]
                 row = codes[process]
-                ratio, uncertain = _ratio(pairs, yields.cut, precise)
+                ratio, uncertain = _ratio(pairs, cut, precise)
                 error[:, row] = np.hypot(error[:, row] * ratio, factor[:, row] * uncertain)
                 factor[:, row] *= ratio
         found[name] = Effect(factor.clip(1 / EXTREME, EXTREME), error)
@@ -120,26 +154,33 @@ def measure_systematics(
 def _read(
     manifest: Manifest,
     windows: Windows,
-    lowest: tuple[Perceptron, float],
+    behind: tuple[Perceptron, FloatArray] | None,
     name: str,
     tensors: Path,
 ) -> _Events:
-    """Test events of a dataset that pass the lowest cut; InputError if tensors are damaged."""
-    (network, cut), of, features = lowest, manifest.datasets[name], windows.search.feature_names
+    """Events of a dataset in windows, see `measure_systematics`, that pass the lowest cut.
+
+    InputError if tensors are damaged, or factors are none.
+    """
+    of, folds = manifest.datasets[name], manifest.training.folds
+    features = windows.search.feature_names if behind else ()
     columns = [*features, *IDENTITY, "weight", "fold"]
     factors = [*chain(*factor_branches(manifest.systematics, of).values())]
     parts: list[_Events] = []
     for path in tensor_paths(tensors / name, "*.parquet"):
         for table, start, stop in read_in_windows(path, windows, columns, factors):
             one = {name: table[name].to_numpy() for name in table.schema.names}
-            logit = network.logit(np.column_stack([one[name] for name in features]))
-            judging = one["fold"] == manifest.training.folds.judging
+            logit: FloatArray = np.zeros(len(start))
+            wanted = folds.rows(one["fold"])[0]
+            if behind:
+                logit = behind[0].logit(np.column_stack([one[name] for name in features]))
+                wanted = (one["fold"] == folds.judging) & (logit >= behind[1].min())
             identity = identity_hash(**{name: one[name] for name in IDENTITY}, dataset="")
             if of.is_signal:
                 identity ^= _GOLDEN * start.astype(np.uint64)
             own = {"identity": identity, "logit": logit, "weight": one["weight"]}
             own |= {"start": start, "stop": stop} | {n: one[n] for n in factors if n in one}
-            parts.append(_take(own, judging & (start < stop) & (logit >= cut)))
+            parts.append(_take(own, wanted & (start < stop)))
     if not parts:
         return dict.fromkeys(("identity", "logit", "weight", "start", "stop"), np.empty(0, int))
     merged = {column: np.concatenate([part[column] for part in parts]) for column in parts[-1]}
@@ -148,7 +189,7 @@ def _read(
         mean = merged["weight"] @ merged[factor] / total if total > 0 else 1.0
         if not 1 / EXTREME <= mean <= EXTREME:
             raise InputError(
-                f"Dataset {name}: {factor} is {mean:.3g} on average behind the cut, but its "
+                f"Dataset {name}: {factor} is {mean:.3g} on average, but its "
                 "branch has to hold factors on the weights, which are near 1; correct it."
             )
     return merged

@@ -177,6 +177,11 @@ class Manifest(sections.Section):
             )
 
     def _check_uncertainties(self) -> None:
+        if self.figure_of_merit.shifts:
+            raise ValueError(
+                "`figure_of_merit.shifts` is nothing to be given; take it out, and let "
+                "`background_uncertainty` be `measured`"
+            )
         present = {d.process for d in self.datasets.values()} - {SIGNAL_PROCESS, DATA}
         for section, needed in (("figure_of_merit", set[str]()), ("limits", present)):
             given = getattr(self, section).background_uncertainty

@@ -93,11 +93,12 @@ def rectangular_cuts(
     The weights of the events make them stand for the whole sample, the luminosity is in fb^-1. A
     range is some neighbouring ones of the training hypotheses (H,), which choose the cuts.
     """
-    uncertainty = figure_of_merit.uncertainty_of(processes)
+    overall, shifts = figure_of_merit.uncertainty_of(processes, len(mass))
 
-    def mean_sigma(sums: FloatArray, margin: float) -> FloatArray:
+    def mean_sigma(members: IntArray, sums: FloatArray, margin: float) -> FloatArray:
         """Mean σ_min (n,) in fb of sums (P + 1, windows, n), with a margin of background."""
-        variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], uncertainty)
+        uncertainty = overall, shifts[:, :, members, None]
+        variance = background_variance(sums[:SIGNAL].sum(axis=0), sums[:SIGNAL], *uncertainty)
         # Where rounding leaves a trace of signal there is none.
         efficiency = np.where(sums[SIGNAL] > MIN_EFFICIENCY, sums[SIGNAL], 0.0)
         sigma = figure_of_merit.sigma_min(efficiency, variance + margin, luminosity)
@@ -141,7 +142,8 @@ def _of_range(
             # All pairs of a lower and an upper cut on this feature.
             below = np.pad(np.cumsum(held, axis=2), ((0, 0), (0, 0), (1, 0)))
             first, last = np.triu_indices(places + 1, 1)
-            sigma = mean_sigma((below[:, :, last] - below[:, :, first]).clip(min=0), margin)
+            held = (below[:, :, last] - below[:, :, first]).clip(min=0)
+            sigma = mean_sigma(members, held, margin)
             least = int(sigma.argmin())
             if sigma[least] < best:
                 best, box[f] = float(sigma[least]), (first[least], last[least])

@@ -179,8 +179,8 @@ class Replicas:
         total = sums[:-1].sum(axis=0)
         background = total[:, :-1]
         background = np.where(total[:, -1:] > 0, background, self._unseen * unseen[:, None])
-        uncertainty = figure.uncertainty_of(backgrounds)
-        variance = background_variance(background, sums[:-1, :, :-1], uncertainty)
+        overall, shifts = figure.uncertainty_of(backgrounds, len(cut))
+        variance = background_variance(background, sums[:-1, :, :-1], overall, shifts[..., None])
         sigma: FloatArray = figure.sigma_min(sums[-1, :, :-1], variance, luminosity)
         return sigma.T
 

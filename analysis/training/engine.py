@@ -92,7 +92,8 @@ class FusedEngine(Engine):
         totals = loss.signal_total.numpy(), loss.background_total.numpy(), events.ranges
         constants = np.array([merit.constant, merit.a, merit.b])
         cross_section = loss.cross_section if isinstance(loss, SignificanceLoss) else 0.0
-        about = (*totals, loss.luminosity, constants, loss.uncertainty, cross_section)
+        uncertainty = loss.overall, loss.shifts.numpy()
+        about = (*totals, loss.luminosity, constants, *uncertainty, cross_section)
         self._totals = Totals(*about, merit.average == "geometric")
         workers = min(PARTS, numba.get_num_threads())
         self._threads = ThreadPoolExecutor(workers)

@@ -211,7 +211,8 @@ class Totals(NamedTuple):
     ranges: IntArray  # (R, 2) ranges of windows, see `PackedEvents`
     luminosity: float  # L in fb^-1
     constants: FloatArray  # (3,) constant term, a and b of the figure of merit
-    uncertainty: merit.BackgroundUncertainty
+    overall: float  # and what follows it: a `BackgroundUncertainty`
+    shifts: FloatArray  # (K, P, H)
     cross_section: float  # of the signal in the significance loss, fb; 0 for the Punzi-loss
     geometric: bool  # whether the average over the hypotheses is
 
@@ -274,7 +275,8 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, terms: Any, by_cel
         if weight[h] > 0:
             scale = totals.signal[h] / weight[h]
             efficiency[h] = scale * selected[h]
-            variance = _variance(background[h], by_process[:, h], totals.uncertainty)
+            about = background[h], by_process[:, h], totals.overall, totals.shifts[:, :, h]
+            variance = _variance(*about)
             reach = max(efficiency[h], MIN_EFFICIENCY) * totals.luminosity
             sigma[h], pull, by_variance[h] = _term(variance, reach, present, totals)
             loss += sigma[h] / present
@@ -285,13 +287,10 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, terms: Any, by_cel
         loss = np.exp(np.log(sigma[held]).sum() / present)
         by_cell[:hypotheses][held] *= loss / sigma[held]
         by_variance[held] *= loss / sigma[held]
-    uncertain = len(totals.uncertainty.by_process) > 0
-    for process in range(len(by_process)):
-        own = totals.uncertainty.by_process[process] if uncertain else 0.0
-        for h in range(hypotheses):
-            by_process[process, h] = by_variance[h] * _slope(
-                background[h], by_process[process, h], totals.uncertainty.overall, own
-            )
+    for h in range(hypotheses):
+        about = background[h], by_process[:, h].copy(), totals.overall, totals.shifts[:, :, h]
+        for process in range(len(by_process)):
+            by_process[process, h] = by_variance[h] * _slope(*about, process)
     return loss
 
 

@@ -184,6 +184,7 @@ def loss_of(
 ) -> PunziLoss:
     """The Punzi-loss of a sample; with a cross-section of the signal in fb, the significance."""
     signal, background = map(torch.from_numpy, sample.total)
+    figure_of_merit = figure_of_merit.at(sample.mass)
     about = signal, background, luminosity, figure_of_merit, sample.backgrounds
     if cross_section is None:
         return PunziLoss(*about)

@@ -13,6 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.limits.systematics import measured_figure
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper import baselines
 from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
@@ -61,7 +62,7 @@ def run_baselines(
     common = _Common(manifest, output, windows, trained, everything, resume)
     folders = (output.network(name) for name in ("bce-00", "punzi-00"))
     bce, punzi = (load_network(folder, windows.search).network for folder in folders)
-    merit = manifest.figure_of_merit
+    merit = measured_figure(manifest, output, windows)
     judge = common.judge(merit)
     found = {
         "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
@@ -78,7 +79,8 @@ def run_baselines(
     significance = _train(common, "significance", merit, **section, punzi=slow)
     found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
     comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
-    systematics, (ranking, loss) = _systematics(common, punzi), _rank(common, execution)
+    systematics = _systematics(common, merit, punzi)
+    ranking, loss = _rank(common, execution)
     settings = manifest.baselines.model_dump(mode="json")
     about = provenance_of(manifest, output, "baselines", baselines=settings)
     names = ("baselines.json", "systematics.json", "observables.json")
@@ -110,19 +112,19 @@ def _train(
     common: _Common, name: str, figure_of_merit: FigureOfMerit, **changes: Any
 ) -> Perceptron:
     """Train one network with another loss or figure of merit than the manifest's."""
-    manifest = common.manifest.model_copy(update={"figure_of_merit": figure_of_merit})
-    settings = manifest.training.model_copy(update={"networks": 1, **changes})
+    settings = common.manifest.training.model_copy(update={"networks": 1, **changes})
     output = OutputFolder(common.output.baselines / name)
-    result = train_visibly(manifest, common.trained, settings, output, resume=common.resume)
+    merit = figure_of_merit, common.manifest.luminosity
+    result = train_visibly(common.trained, merit, settings, output, resume=common.resume)
     return result.punzi[0].network.perceptron
 
 
-def _systematics(common: _Common, plain: Perceptron) -> Baselines:
+def _systematics(common: _Common, uncertain: FigureOfMerit, plain: Perceptron) -> Baselines:
     """Judge networks trained with (`aware`) and without (`plain`) uncertain background, by both.
 
     The uncertainty is that of the figure of merit, or where it has none that of the baselines.
     """
-    uncertain, settings = common.manifest.figure_of_merit, common.manifest.baselines
+    settings = common.manifest.baselines
     given, key = uncertain.background_uncertainty, "background_uncertainty"
     if not any(given.values() if isinstance(given, dict) else [given]):
         uncertain = uncertain.model_copy(update={key: settings.background_uncertainty})

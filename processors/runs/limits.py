@@ -22,6 +22,7 @@ from punzinet.analysis.limits.sidebands import measure_sidebands, read_spectra, 
 from punzinet.analysis.limits.systematics import (
     impacts,
     measure_systematics,
+    measured_figure,
     write_systematics,
 )
 from punzinet.analysis.limits.tables import write_hepdata, write_note
@@ -65,10 +66,10 @@ def run_limits(
     cut, folds = saved["single"].single_cut, manifest.training.folds
     networks = {key: (one.network, cut if key == "single" else None) for key, one in saved.items()}
     sample = load_sample(output.tensors, windows, folds, every_mass=True)
-    judge = Judge(sample, windows.training, manifest.figure_of_merit, luminosity)
+    judge = Judge(sample, windows.training, measured_figure(manifest, output, windows), luminosity)
     yields, effects = measure_yields(judge, networks), {}
     for key, one in saved.items() if manifest.systematics else ():
-        of = one.network, yields[key]
+        of = yields[key].backgrounds, (one.network, yields[key].cut)
         effects[key] = measure_systematics(manifest, output, windows, *of)
         factors = {name: effect.factor for name, effect in effects[key].items()}
         yields[key] = replace(yields[key], shared=factors)

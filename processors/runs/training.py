@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from punzinet.analysis.evaluation import Judge, evaluate
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import write_json
 from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.limits.systematics import measured_figure
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.paper import judgement
@@ -47,13 +49,14 @@ def run_training(
     settings = manifest.training
     windows = Windows.read(output.windows)
     sample = open_sample(output.tensors, windows, settings.folds)
-    result = train_visibly(manifest, sample, settings, output, resume=resume, ranks=ranks)
+    merit = measured_figure(manifest, output, windows), manifest.luminosity
+    result = train_visibly(sample, merit, settings, output, resume=resume, ranks=ranks)
     del sample
     if ranks.number > 0:
         return None
     about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
-    judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
+    judge = Judge(everything, windows.training, *merit)
     sensitivity, written = _judge_and_save(result, judge, windows, output, about)
     return written, result, sensitivity
 
@@ -73,11 +76,12 @@ def run_study(
     if study.background < 1:
         sample = thin_background(sample, study.background, np.random.default_rng(seed))
     how = {"pretrained": _pretrained(output, study), "may_fail": True, "resume": resume}
-    result = train_visibly(manifest, sample, settings, folder, **how)
+    merit = measured_figure(manifest, output, windows), manifest.luminosity
+    result = train_visibly(sample, merit, settings, folder, **how)
     del sample
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
     everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
-    judge = Judge(everything, windows.training, manifest.figure_of_merit, manifest.luminosity)
+    judge = Judge(everything, windows.training, *merit)
     sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network.perceptron for trained in result.networks}
     events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
@@ -91,8 +95,8 @@ def run_study(
 
 
 def train_visibly(
-    manifest: Manifest,
     sample: StreamedSample,
+    merit: tuple[FigureOfMerit, float],
     settings: TrainingSettings,
     output: OutputFolder,
     **options: Any,
@@ -116,7 +120,6 @@ def train_visibly(
 
     quiet = not LOG.isEnabledFor(logging.WARNING)
     with Progress(console=Console(stderr=True), disable=quiet) as bar:
-        merit = manifest.figure_of_merit, manifest.luminosity
         options |= {"reporters": [report]}
         return train.train_networks(sample, *merit, settings, output, **options)
 

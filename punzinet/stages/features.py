@@ -5,6 +5,7 @@ other data nor seeing more of it trains any of them again. Varied samples are an
 reason.
 """
 
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,17 @@ def _beside(name: str, reads: tuple[str, ...], wanted: str, **which: bool) -> St
 
 VARIATIONS: Stage = _beside("variations", _READS, "has_variations", varied=True)
 DATA: Stage = _beside("data", ("beams", "features"), "has_data", data=True)
+
+
+def _measures(manifest: Manifest) -> bool:
+    return manifest.has_variations and manifest.figure_of_merit.is_measured
+
+
+#: The same for stages that read them only where the figure of merit is to know of systematics.
+MEASURED: Stage = replace(VARIATIONS, wanted=_measures)
+
+
+def measured(context: Context) -> dict[str, Any]:
+    """What such a stage depends on there, beside other stages."""
+    asked = context.manifest.figure_of_merit.is_measured
+    return context.manifest.model_dump(mode="json", include={"systematics"}) if asked else {}

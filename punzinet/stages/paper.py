@@ -10,7 +10,7 @@ from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper.studies import VARIATION, Study, paper_studies, variations
-from punzinet.stages.features import FEATURES
+from punzinet.stages.features import FEATURES, MEASURED, measured
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written, reasons
 from punzinet.stages.train import TRAIN
@@ -68,8 +68,12 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         command="paper" if varied == study.name else f"paper --vary {varied}",
         run=run,
         reads=("figure_of_merit", "luminosity"),
-        also=lambda on: {**study.recipe(), "simulation_seed": on.manifest.simulation.seed},
-        after=(FEATURES, *pretrained),
+        also=lambda on: {
+            **study.recipe(),
+            "simulation_seed": on.manifest.simulation.seed,
+            **measured(on),
+        },
+        after=(FEATURES, MEASURED, *pretrained),
         writes=(f"{study_folder}/study.json", f"{study_folder}/judgement.safetensors"),
         options=("networks",),
     )
@@ -197,7 +201,8 @@ BASELINES = Stage(
     name="baselines",
     run=_run_baselines,
     reads=("label", "figures", "figure_of_merit", "training", "baselines"),
-    after=(FEATURES, TRAIN),
+    also=measured,
+    after=(FEATURES, MEASURED, TRAIN),
     files=lambda on: on.manifest.figures.files,
     writes=("baselines/baselines.json",),
     further_options=("resume",),

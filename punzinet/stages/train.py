@@ -8,7 +8,7 @@ from rich.table import Table
 
 from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages.features import FEATURES
+from punzinet.stages.features import FEATURES, MEASURED, measured
 from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, Written
 
@@ -107,9 +107,10 @@ TRAIN = Stage(
     run=_run,
     reads=("figure_of_merit",),
     also=lambda on: {
-        "training": _manifest(on).training.model_dump(mode="json", exclude={"device", "storage"})
+        "training": _manifest(on).training.model_dump(mode="json", exclude={"device", "storage"}),
+        **measured(on),
     },
-    after=(FEATURES,),
+    after=(FEATURES, MEASURED),
     writes=("sensitivity.json", "networks"),
     finds="networks/*/network.json",
     further_options=("networks", "device", "resume"),

@@ -13,9 +13,17 @@ from punzinet.analysis.punzi_loss import SIGNAL
 
 H = 4
 PLAIN = FigureOfMerit()
-UNCERTAIN = FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0})
+#: A parameter that moves two processes against each other in half of the windows, and another one.
+SHIFTS = {
+    "x": {"a": {1.0: 1.5, 2.0: 1.5, 3.0: 0.0, 4.0: 0.0}, "b": dict.fromkeys(range(1, 5), -0.7)},
+    "y": {"c": {1.0: 0.1, 2.0: 0.4, 3.0: 0.9, 4.0: 1.6}},
+}
+UNCERTAIN = (
+    FigureOfMerit(background_uncertainty={"a": 0.5, "c": 2.0}),
+    FigureOfMerit(background_uncertainty="measured", shifts=SHIFTS),
+)
 OTHERS = {"form": "punzi-improved", "a": 5.0}, {"average": "geometric"}
-FIGURES = (PLAIN, UNCERTAIN, *(FigureOfMerit(**settings) for settings in OTHERS))
+FIGURES = (PLAIN, *UNCERTAIN, *(FigureOfMerit(**settings) for settings in OTHERS))
 MERIT = 50.0, ("a", "b", "c")
 
 
@@ -49,9 +57,10 @@ def masked_sums(columns, cuts):
 
 def sigma_of(sums, unseen, figure):
     """σ_min (H,), with what cannot be excluded in place of no background."""
-    uncertainty, background = figure.uncertainty_of(MERIT[1]), sums[:SIGNAL].sum(axis=0)
+    background = sums[:SIGNAL].sum(axis=0)
     background = np.where(background > 0, background, unseen)
-    variance = background_variance(background, sums[:SIGNAL], uncertainty)
+    uncertainty = figure.uncertainty_of(MERIT[1], H)
+    variance = background_variance(background, sums[:SIGNAL], *uncertainty)
     return figure.sigma_min(sums[SIGNAL], variance, 50.0)
 
 

@@ -19,6 +19,12 @@ from punzinet.analysis.training.data import PARTS, Events, Sample
 MASS = np.array([1.0, 2.0, 3.0])
 TRAINING = np.array([True, False, True])
 FIGURE = FigureOfMerit()
+#: One parameter of two processes, not alike in all windows.
+SHIFTS = {
+    "tautau": dict.fromkeys((1.0, 2.0, 3.0), 0.2),
+    "mumugamma": {1.0: 0.5, 2.0: 0.1, 3.0: 0.4},
+}
+MEASURED = FigureOfMerit(background_uncertainty="measured", shifts={"x": SHIFTS})
 FOLDS = Folds(validation=1, test=0)
 
 
@@ -122,7 +128,7 @@ def test_each_network_is_judged_by_itself():
     ("bias", "figure"),
     [
         *((bias, FIGURE) for bias in (0.0, 1.0, 40.0)),
-        (0.0, FigureOfMerit(background_uncertainty={"mumugamma": 0.5})),
+        (0.0, MEASURED),
         (0.0, FigureOfMerit(average="geometric")),
     ],
 )
@@ -176,11 +182,20 @@ def test_the_mean_of_windows_with_the_same_events_is_as_uncertain_as_one_of_them
     assert judged.mean_error["half"] == pytest.approx(judged.half.sigma_min_error[0], rel=0.02)
 
 
-@pytest.mark.parametrize("uncertainty", [0.3, {"tautau": 0.2, "mumugamma": 0.5}])
-def test_uncertain_background_is_in_the_judgement_of_all_cuts(uncertainty):
+@pytest.mark.parametrize(
+    "figure",
+    [
+        *(
+            FigureOfMerit(background_uncertainty=u)
+            for u in (0.3, {"tautau": 0.2, "mumugamma": 0.5})
+        ),
+        MEASURED,
+    ],
+)
+def test_uncertain_background_is_in_the_judgement_of_all_cuts(figure):
     events = sample(np.random.default_rng(11))
     plain = judge(events)
-    aware = judge(events, figure=FigureOfMerit(background_uncertainty=uncertainty))
+    aware = judge(events, figure=figure)
     assert (aware.half.sigma_min > plain.half.sigma_min).all()
     assert (aware.half.sigma_min_error > 0).all()
     assert (aware.optimal.cut >= plain.optimal.cut).all()

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from punzinet.analysis import figures_of_merit
-from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
+from punzinet.analysis.figures_of_merit import (
+    FigureOfMerit,
+    background_variance,
+    variance_slope,
+)
 
 FORMS = [FigureOfMerit(), FigureOfMerit(form="punzi-improved")]
 EFFICIENCY = st.floats(1e-4, 1.0)
@@ -24,7 +28,7 @@ COMPILED = numba.njit("f8(f8, f8, f8, f8)")(figures_of_merit.punzi_numerator)
 def test_the_smallest_signal_fulfils_the_condition_of_punzi(a, b, efficiency, background, relative):
     """S above B + a√V at b sigmas (physics/0308063), B being as uncertain in both hypotheses."""
     figure = FigureOfMerit(a=a, b=b, background_uncertainty=relative)
-    variance = background_variance(background, [], figure.uncertainty_of(()))
+    variance = background_variance(background, [], *figure.uncertainty_of((), 1))
     assert variance == background + (relative * background) ** 2
     signal = float(figure.sigma_min(efficiency, variance, 50.0)) * efficiency * 50.0
     needed = a * math.sqrt(variance) + b * math.sqrt(variance + signal)
@@ -67,10 +71,36 @@ def test_gradients_are_right_and_finite_without_background(figure):
     assert torch.isfinite(efficiency.grad).all()
 
 
-def test_variances_of_processes_add_up():
-    figure = FigureOfMerit(background_uncertainty={"tautau": 0.1, "eemumu": 0.2})
-    names, events = ("tautau", "eemumu"), np.array([1e3, 2e3])
-    variance = background_variance(events.sum(), events, figure.uncertainty_of(names))
-    assert variance == pytest.approx(3e3 + 100**2 + 400**2)
-    none = FigureOfMerit(background_uncertainty={"tautau": 0.0}).uncertainty_of(names)
-    assert background_variance(events.sum(), events, none) == 3e3
+MEASURED = {"scale": {"tautau": {1.0: 0.1, 2.0: 0.2}, "eemumu": {1.0: -0.05, 2.0: 0.1}},
+            "rate": {"tautau": {1.0: 0.0, 2.0: 0.3}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        (0.0, (0.0, 0.0)),
+        ({"tautau": 0.0}, (0.0, 0.0)),
+        (0.1, (300**2, 300**2)),
+        ({"tautau": 0.1, "eemumu": 0.2}, (100**2 + 400**2, 100**2 + 400**2)),
+        ("measured", (0.0, 400**2 + 300**2)),  # a parameter may cancel between processes
+    ],
+)
+def test_uncertainties_of_one_parameter_add_up_and_those_of_several_in_quadrature(given, added):
+    figure = FigureOfMerit(background_uncertainty=given, shifts=MEASURED)
+    events = np.array([[1e3, 1e3], [2e3, 2e3]])
+    about = events.sum(axis=0), events, *figure.uncertainty_of(("tautau", "eemumu"), 2)
+    assert background_variance(*about) == pytest.approx(3e3 + np.array(added))
+    for process, step in enumerate(np.eye(2)[:, :, None] * 1e-2):
+        moved = (background_variance((events + s).sum(axis=0), events + s, *about[2:])
+                 for s in (step, -step))  # fmt: skip
+        difference = np.subtract(*moved) / 2e-2
+        assert variance_slope(*about, process) == pytest.approx(difference, rel=1e-6)
+
+
+def test_what_was_measured_holds_for_its_masses_only():
+    figure = FigureOfMerit(background_uncertainty="measured", shifts=MEASURED)
+    one = figure.at(np.array([2.0])).uncertainty_of(("eemumu", "tautau"), 1)
+    np.testing.assert_array_equal(one.shifts[:, :, 0], [[0.1, 0.2], [0.0, 0.3]])
+    for other in (figure, FigureOfMerit(background_uncertainty="measured")):
+        with pytest.raises(ValueError, match="not measured in these windows"):
+            other.uncertainty_of(("tautau",), 1)

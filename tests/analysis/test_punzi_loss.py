@@ -14,7 +14,14 @@ from punzinet.analysis.punzi_loss import SIGNAL, PunziLoss, SignificanceLoss
 
 MASSES = tuple(0.5 + 0.5 * i for i in range(12))
 PROCESSES = ("tautau", "eemumu", "mumugamma")
-UNCERTAIN = (0.2, {"tautau": 0.1, "mumugamma": 0.4})
+#: One that doubles one process at half of the masses, and one that moves two of them.
+SHIFTS = {
+    "doubled": {"tautau": {m: 0.75 * (m < 3.2) for m in MASSES}},
+    "moved": {"tautau": dict.fromkeys(MASSES, -0.2), "eemumu": {m: 0.1 * m for m in MASSES}},
+}
+MEASURED = {"background_uncertainty": "measured", "shifts": SHIFTS}
+BY_PROCESS = {"tautau": 0.1, "mumugamma": 0.4}
+UNCERTAIN = (*({"background_uncertainty": u} for u in (0.2, BY_PROCESS)), MEASURED)
 OTHERS = {}, {"form": "punzi-improved"}, {"average": "geometric"}
 SIZES = (4000, 4000), (4000, 1500), (4000, 60), (200_000, 200_000)
 
@@ -50,8 +57,8 @@ def dense_loss(subset, whole, figure=None):
         if used.any():
             scale = total / weight[used].sum()
             background[p] = scale * (member[used] * (weight * output)[used, None]).sum(axis=0)
-    uncertainty = figure.uncertainty_of(PROCESSES)
-    variance, sigma = background_variance(background.sum(axis=0), background, uncertainty), []
+    uncertainty = figure.uncertainty_of(PROCESSES, len(MASSES))
+    variance, sigma = background_variance(background.sum(axis=0), background, *uncertainty), []
     for m in windows:
         own = (process == SIGNAL) & (start == m) & (stop > m)
         if own.any():
@@ -62,7 +69,7 @@ def dense_loss(subset, whole, figure=None):
     return gmean(sigma) if figure.average == "geometric" else np.mean(sigma)
 
 
-@pytest.mark.parametrize("setting", [*OTHERS, *({"background_uncertainty": u} for u in UNCERTAIN)])
+@pytest.mark.parametrize("setting", [*OTHERS, *UNCERTAIN])
 @pytest.mark.parametrize(("n", "size"), SIZES)
 def test_prefix_sums_of_single_precision_equal_dense_matrices(setting, n, size):
     whole, figure = sample(n), FigureOfMerit(**setting)
@@ -181,10 +188,10 @@ def test_columns_without_meaning_are_refused():
 
 
 @pytest.mark.parametrize("kind", [PunziLoss, SignificanceLoss])
-@pytest.mark.parametrize("uncertainty", [0.0, *UNCERTAIN])
+@pytest.mark.parametrize("uncertainty", [{}, *UNCERTAIN])
 def test_gradient_with_uncertain_background_equals_finite_differences(kind, uncertainty):
     output, *columns = sample(n=150, seed=2)
-    figure = FigureOfMerit(background_uncertainty=uncertainty)
+    figure = FigureOfMerit(**uncertainty)
     loss = loss_of((output, *columns), kind, figure_of_merit=figure, processes=PROCESSES)
     output = output.clamp(0.05, 0.95)
     scale = loss(output, *columns)  # so that the limits of the check mean what they say

@@ -11,7 +11,18 @@ import pytest
 
 from punzinet.analysis.io.files import InputError, _file_digest
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.stages import DATA, FEATURES, LIMITS, PLOT, REPORT, SELECT, SIMULATE, TRAIN
+from punzinet.stages import (
+    BASELINES,
+    DATA,
+    FEATURES,
+    LIMITS,
+    PLOT,
+    REPORT,
+    SELECT,
+    SIMULATE,
+    TRAIN,
+    VARIATIONS,
+)
 from punzinet.stages.options import PLAIN, Context, Options
 from punzinet.stages.run import holder_of, lock, run_command
 from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
@@ -121,6 +132,27 @@ def test_only_what_depends_on_data_runs_again(tmp_path, context):
     finish(here, DATA)
     again = [one.typed for one in out_of_date(PLOT, here)][-2:]
     assert again == ["`punzinet select`", "`punzinet limits`"]  # data hidden again stays so
+
+
+@pytest.mark.parametrize(("asked", "again"), [(0.1, []), ("measured", [TRAIN, BASELINES])])
+def test_systematics_are_a_reason_to_train_only_if_asked_for(tmp_path, context, asked, again):
+    (tmp_path / "varied.root").write_bytes(CONTENT)
+
+    def case(luminosity=1, **more):
+        files = [str(tmp_path / "varied.root")]
+        varied = {"process": "tautau", "variation_of": "tautau", "files": files}
+        return context(
+            datasets={**DATASETS, "varied": {**varied, "luminosity": luminosity}},
+            figure_of_merit={"background_uncertainty": asked},
+            systematics={"x": {"samples": {"tautau": {"up": "varied"}}}, **more},
+        )
+
+    finish(case(), SIMULATE, FEATURES, VARIATIONS, TRAIN, LIMITS, BASELINES)
+    now = case(y={"normalisation": {"tautau": 0.1}})
+    assert [one for one in (TRAIN, BASELINES) if reasons(one, now)] == again
+    assert reasons(LIMITS, now)  # which always know them
+    finish(case(luminosity=2), VARIATIONS)
+    assert [one for one in (TRAIN, BASELINES) if reasons(one, case())] == again
 
 
 def test_what_was_injected_is_asked_for_again(context):

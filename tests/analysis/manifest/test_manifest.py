@@ -123,6 +123,8 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ),
         (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; give"),
         (UNCERTAINTY, {"tauttau": 0.1}, "tauttau' is no background of `processes`; give"),
+        (UNCERTAINTY, "measurd", "'measured'.*not 'measurd'"),
+        ("figure_of_merit.shifts", {"x": {"tautau": {1.0: 0.1}}}, "shifts` is nothing to be given"),
         (MASSES, {"stop": 1, "step": -2}, r"^\S+ `hypotheses.masses.step` .* than 0, not -2\.$"),
         (MASSES, 3, r"^\S+ `hypotheses.masses` .* valid mapping, not 3.\n.* valid list, not 3\.$"),
         ("datasets.taupair.files", "a.root", "valid list, not 'a.root'"),

@@ -10,14 +10,18 @@ from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import read_templates
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits import systematics
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.systematics import read_systematics
+from punzinet.analysis.saved_network import load_network
+from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
+from punzinet.processors.runs.training import run_training
 
 CUT = -10.0  # everything in a window passes
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
@@ -225,3 +229,68 @@ def test_templates_and_what_changes_them_are_those_of_the_varied_samples(tmp_pat
     kinds = {(one["name"], one["type"]) for one in tautau["modifiers"]}
     assert {("momentum", "histosys"), ("trigger", "normsys")} <= kinds
     assert ("trigger", "histosys") not in kinds  # it is the same everywhere
+
+
+def test_what_is_measured_reaches_cut_loss_and_sensitivity_if_asked_for(
+    tmp_path, files, monkeypatch
+):
+    """Weights, a varied sample and normalisations, against sums over the events themselves."""
+    monkeypatch.setattr(systematics, "PRECISE", np.inf)  # each window by itself
+    datasets = {name: files[name] for name in ("signal", "eemumu")} | {"tautau": files["factors"]}
+    datasets["half"] = varied("tautau", files["half"], luminosity=100.0)
+    sizes = {"eemumu": 0.05, "tautau": 0.1}
+    few = {"finish": 3, "pretraining": {"epochs": 3}, "punzi": {"epochs": 3}}
+    about = {"training": few, "systematics": {
+        "trigger": {"weights": {"up": "up", "down": "down"}},
+        "generator": {"samples": {"tautau": {"up": "half"}}},
+        "rate": {"normalisation": sizes},
+    }}  # fmt: skip
+    found = {}
+    for asked in (0.0, "measured"):
+        figure = {"background_uncertainty": asked}
+        manifest = make_manifest(datasets, figure_of_merit=figure, **about)
+        output = make_features(manifest, tmp_path / str(asked))
+        make_features(manifest, output.root, varied=True)
+        found[asked] = run_training(manifest, output)[1:]
+    (plain, without), (result, sensitivity) = found.values()
+    assert result.punzi[0].loss > 1.1 * plain.punzi[0].loss
+    judged, other = (one.networks["punzi-00"].single for one in (sensitivity, without))
+    assert judged.cut[0] != other.cut[0]
+
+    windows, merit = Windows.read(output.windows), sensitivity.figure_of_merit
+    events = read_tensor_events(output.tensors, windows.search)
+    others = read_tensor_events(output.varied_tensors, windows.search)
+
+    def sums(events, rows):
+        """In each window, and of what lies in any."""
+        below, above = (edge[:, None] for edge in (windows.high, windows.low))
+        inside = (events.variable < below) & (events.variable > above)
+        weight = np.where(rows, events.weight, 0.0)
+        return inside.astype(float) @ weight, weight[inside.any(axis=0)].sum()
+
+    folds = manifest.training.folds
+    trains = [folds.rows(one.fold)[0] & (one.process == "tautau") for one in (events, others)]
+    half = sums(others, trains[1])[0] / sums(events, trains[0])[0]
+    rates = {name: (1 + size - 1 / (1 + size)) / 2 for name, size in sizes.items()}
+    shifts = {"trigger": {"tautau": 0.15}, "generator": {"tautau": (half - 1 / half) / 2}}
+    shifts["rate"] = rates
+    logit = load_network(output.network("punzi-00")).network.logit(events.features)
+    passes, tests = logit >= judged.cut[0], events.fold == folds.test
+    background, variance = {}, 0.0
+    for name in ("tautau", "eemumu"):
+        ours = events.process == name
+        scale = sums(events, ours)[1] / sums(events, ours & tests)[1]
+        background[name] = scale * sums(events, ours & tests & passes)[0]
+        variance = variance + background[name]
+    for parameter, by_process in shifts.items():
+        for name, size in by_process.items():
+            measured = merit.shifts[parameter][name]
+            assert list(measured.values()) == pytest.approx(size * np.ones(len(MASSES)), rel=1e-6)
+        variance = variance + sum(size * background[name] for name, size in by_process.items()) ** 2
+    assert judged.background == pytest.approx(sum(background.values()), rel=1e-6)
+    root = np.sqrt(variance)
+    signal = (
+        merit.b**2 / 2 + 3 * root + merit.b / 2 * np.sqrt(merit.b**2 + 12 * root + 4 * variance)
+    )
+    assert judged.sigma_min == pytest.approx(signal / (judged.efficiency * 50), rel=1e-6)
+    assert Sensitivity.read(output.sensitivity).figure_of_merit == merit

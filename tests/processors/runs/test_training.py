@@ -1,7 +1,5 @@
 """Less background stands for all of it; more of one process leaves the others alone."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from synthetic import synthetic_sample
@@ -38,9 +36,9 @@ def test_thinned_background_stands_for_all(sample):
 def test_training_shows_its_epochs_and_losses(sample, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     once = {"finish": 0, "pretraining": {"epochs": 1}, "punzi": {"epochs": 2}}
-    manifest = SimpleNamespace(figure_of_merit=FigureOfMerit(), luminosity=50.0)
     settings = TrainingSettings.model_validate(once)
-    trained = train_visibly(manifest, sample, settings, OutputFolder(tmp_path)).punzi[0]
+    output, merit = OutputFolder(tmp_path), (FigureOfMerit(), 50.0)
+    trained = train_visibly(sample, merit, settings, output).punzi[0]
     said = " ".join(capsys.readouterr().err.split())
     assert f"best {trained.loss:.5g}" in said
     assert "100%" in said

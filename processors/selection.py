@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from coffea.processor import accumulate
 from hist import Hist
 
 from punzinet.analysis.folds import FOLDS, fold_of, identity_hash
@@ -122,11 +123,14 @@ class SelectionProcessor(ChunkProcessor):
                 named[self._comparison.mass] = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
         templates, groups = self._fill_templates(dataset, candidates)
-        made = {"cutflow": candidates.cutflow, "groups": groups}
+        found = {
+            "cutflows": {dataset.name: candidates.cutflow},
+            "groups": {} if groups is None else {dataset.name: groups},
+        }
         if dataset.variation_of:
-            return made
-        spectra |= templates
-        return {**made, "in_windows": in_windows, "spectra": spectra, "compared": compared}
+            return found
+        made = {"in_windows": {dataset.process: in_windows}, "spectra": spectra | templates}
+        return {**found, **made, "compared": compared}
 
     def _fill_templates(
         self, dataset: DatasetInfo, candidates: Candidates
@@ -163,26 +167,16 @@ class SelectionProcessor(ChunkProcessor):
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, Any]:
         """Add up what was selected."""
-        total: dict[str, dict[str, Any]] = {"in_windows": {}, "spectra": {}, "compared": {}}
-        cutflows: dict[str, list[Any]] = {}
+        total: dict[str, Any] = accumulate(chunks.values(), {})
+        for name, lines in total["cutflows"].items():
+            total["cutflows"][name] = merge_cutflows([lines])
         changes: dict[str, FloatArray] = {}
-        for chunk, part in chunks.items():
-            dataset = self.datasets[chunk.dataset]
-            cutflows.setdefault(dataset.name, []).append(part["cutflow"])
-            for name, factor in self._shifts.get(dataset.name, {}).items():
-                change = f"templates/{dataset.process}.{name}"
-                changes[change] = changes.get(change, 0.0) + factor[:, None] * part["groups"]
-            if dataset.variation_of:
-                continue
-            windows = {dataset.process: part["in_windows"]}
-            for group, sums in total.items():
-                for name, value in (windows if group == "in_windows" else part[group]).items():
-                    sums[name] = sums[name] + value if name in sums else value
-        for name, groups in changes.items():
-            template, spectra = changed_template(self._windows, groups), total["spectra"]
-            spectra[name] = spectra[name] + template if name in spectra else template
-        merged = {name: merge_cutflows(parts) for name, parts in cutflows.items()}
-        return {"cutflows": merged, **total}
+        for name, groups in total.pop("groups").items():
+            for parameter, factor in self._shifts[name].items():
+                change = f"templates/{self.datasets[name].process}.{parameter}"
+                changes[change] = changes.get(change, 0.0) + factor[:, None] * groups
+        templates = {of: changed_template(self._windows, groups) for of, groups in changes.items()}
+        return total | {"spectra": accumulate([templates], total["spectra"])}
 
     def _sum_windows(
         self, dataset: DatasetInfo, variable: FloatArray, hypothesis: IntArray, weight: FloatArray

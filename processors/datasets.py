@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from coffea.processor import ProcessorABC
+from pydantic_core import to_jsonable_python
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
@@ -70,18 +71,6 @@ class DatasetInfo(OfProcess):
         names = BRANCHES | {name: name for name in self.search.columns}
         return {column: branch for column, branch in names.items() if branch in branches}
 
-    def settings(self) -> dict[str, Any]:
-        """All that results depend on, as JSON can express it."""
-        return {
-            **vars(self),
-            "scale": self.scale.tolist(),
-            "hypotheses": self.hypotheses.tolist(),
-            "columns": self.columns and dict(self.columns),
-            "beams": self.beams.model_dump(mode="json"),
-            "search": [*self.search.feature_names, self.search.variable.name],
-            "blinding": self.blinding and self.blinding.model_dump(mode="json"),
-        }
-
 
 def describe_datasets(
     manifest: Manifest,
@@ -136,6 +125,11 @@ def describe_datasets(
     return described
 
 
+def as_json(settings: Any) -> Any:
+    """Settings, with arrays and the like in them, as JSON can express them."""
+    return to_jsonable_python(settings, fallback=lambda array: array.tolist())
+
+
 class Chunk(NamedTuple):
     """Consecutive entries of one file."""
 
@@ -177,7 +171,7 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
     """A coffea processor whose output is added up in the order of the chunks."""
 
     def __init__(self, datasets: Iterable[DatasetInfo], *depends_on: Any) -> None:
-        """Of these datasets, with whatever else results depend on, as JSON can express it."""
+        """Of these datasets, with whatever else results depend on."""
         self.datasets = {dataset.name: dataset for dataset in datasets}
         self._depends_on = depends_on
 
@@ -204,8 +198,8 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
         return dict(chunks)
 
     def settings(self, dataset: DatasetInfo) -> Any:
-        """Everything but the file that a result of this dataset depends on, for its digest."""
-        return [dataset.settings(), *self._depends_on]
+        """Everything but the file that a result of this dataset depends on."""
+        return [dataset, *self._depends_on]
 
     def still_holds(self, _result: dict[str, Any]) -> bool:
         """Whether everything a chunk left beside its result is still there."""

@@ -58,8 +58,8 @@ class IdentityProcessor(ChunkProcessor):
 
     def settings(self, dataset: DatasetInfo) -> Any:
         """What a hash depends on: where the identity is read from, and the generated mass."""
-        said = dataset.settings()
-        return [said[of] for of in ("process", "columns", "mass", "hypotheses", "missing")]
+        read = dataset.columns, dataset.missing
+        return [dataset.process, dataset.mass, dataset.hypotheses, *read]
 
 
 def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:

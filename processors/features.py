@@ -71,7 +71,7 @@ class FeatureProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
-        super().__init__(datasets, windows.mass.tolist(), windows.sigma.tolist())
+        super().__init__(datasets, windows.mass, windows.sigma)
         self._windows = windows
         self._folder = folder and folder.absolute()
 

@@ -23,7 +23,7 @@ from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.processors.candidates import read_pairs
-from punzinet.processors.datasets import METADATA, DatasetInfo, split
+from punzinet.processors.datasets import METADATA, DatasetInfo, as_json, split
 from punzinet.processors.opening import open_file
 from punzinet.processors.preflight import InputFile
 
@@ -59,7 +59,7 @@ def predict_file(
     branches |= dict.fromkeys(search.feature_names, np.float32)
     branches[search.variable.name] = np.float64
     selected = undefined = 0
-    identity = digest([saved.provenance, cut, dataset.settings(), file.path, file.entries])
+    identity = digest([saved.provenance, cut, as_json(dataset), file.path, file.entries])
     with (
         open_file(file.location, file.dataset) as source,
         create_root_file(target, identity) as sink,

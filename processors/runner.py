@@ -24,7 +24,7 @@ from hist import Hist
 from punzinet.analysis.io.files import Arrays, InputError, OutputError, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
 from punzinet.processors import opening
-from punzinet.processors.datasets import Chunk, ChunkProcessor, chunk_of
+from punzinet.processors.datasets import Chunk, ChunkProcessor, as_json, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
 from punzinet.processors.ledger import Job, Records, plan_step
 from punzinet.processors.preflight import InputFile
@@ -119,7 +119,7 @@ def _plan(
     by_place = {(file.dataset, file.location): file for file in files}
     software = {"commit": git_commit(), "versions": versions()}
     settings = {
-        name: digest([processor.settings(dataset), type(processor).__name__, software])
+        name: digest([as_json(processor.settings(dataset)), type(processor).__name__, software])
         for name, dataset in processor.datasets.items()
     }
     items, jobs = {}, []

@@ -71,11 +71,8 @@ class SelectionProcessor(ChunkProcessor):
         windows in another variable.
         """
         windows, network, cut = saved.windows, saved.network, saved.single_cut
-        layers = [[values.tolist() for values in layer] for layer in network.layers]
-        weights = network.low.tolist(), network.high.tolist(), layers
-        depends_on = windows.mass.tolist(), windows.sigma.tolist(), network.features, weights, cut
-        judges = judging and [*judging[:2], judging.signal.tolist()]
-        super().__init__(datasets, *depends_on, judges, comparison and comparison.to_json())
+        depends_on = windows.mass, windows.sigma, network, cut, judging
+        super().__init__(datasets, *depends_on, comparison and comparison.to_json())
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:

@@ -41,15 +41,14 @@ def make_report(
     output: OutputFolder,
     manifest: Manifest,
     network: str,
-    *,
-    own: Collection[Path] | None = None,
+    own: Collection[Path],
     compared: Comparison | None = None,
 ) -> list[Path]:
     """Write the report of all results, with the network whose cut the selection applied.
 
-    Of figures and baselines only its `own` files are shown, if it is said which these are; beside
-    them a comparison with another run.
-    InputError if a result of the chain is missing, or any result is damaged.
+    Of figures, baselines and what is observed only the run's `own` files are shown; beside them a
+    comparison with another run. InputError if a result of the chain is missing, or any result is
+    damaged.
     """
     windows = Windows.read(output.windows)
     search = windows.search
@@ -59,9 +58,6 @@ def make_report(
             f"{output.sensitivity} knows no network {network}; it knows "
             f"{', '.join(sensitivity.networks)} (--network)."
         )
-    captions = read_captions(search.variable.mass)
-    of_limits = captions["observed"] | captions["limits"]
-    pictures = read_pictures(output.plots, captions["run"] | of_limits, own)
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -70,28 +66,27 @@ def make_report(
     environment.filters |= {"number": number, "yaml": _yaml}
     environment.policies["json.dumps_kwargs"] = JSON
     words = "particle", "reaction", "decay"
-    shown: dict[str, Any] = {"manifest": manifest, "sensitivity": sensitivity, "network": network}
-    shown |= {"mass": windows.mass.tolist(), "trained": int(windows.training.sum())}
-    shown |= {"compared": compared, "timing": timing, "total": total}
+    observed = [Observation.read(output.observed)] if output.observed in own else []
     page = environment.get_template("report.html.j2").render(
-        **shown,
+        manifest=manifest,
+        sensitivity=sensitivity,
+        network=network,
+        mass=windows.mass.tolist(),
+        trained=int(windows.training.sum()),
         **_results(output, own),
         **_averages(sensitivity),
         # The median, not the smallest: that is where hardly any simulated background passes.
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         variable=search.variable,
-        figures=[one for one in pictures if one.name not in of_limits],
-        limit_pictures=[one for one in pictures if one.name in captions["limits"]],
-        observed_pictures=[one for one in pictures if one.name in captions["observed"]],
-        observed=_observed(output, own),
-        paper=read_pictures(output.paper, captions["paper"], own),
-        baseline_pictures=read_pictures(output.baselines, captions["baselines"], own),
-        validation_pictures=read_pictures(output.simulation, captions["validation"], own),
-        compared_pictures=_compared(output, captions, compared),
+        pictures=_pictures(output, search.variable.mass, own, compared),
+        observed=[table for one in observed for table in observed_tables(one)],
+        compared=compared,
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),
         optimism=tables.optimism_table(sensitivity),
+        timing=timing,
+        total=total,
         provenance=_provenance(output),
         data=lookup_data(manifest, output, windows, sensitivity, network),
     )
@@ -100,7 +95,7 @@ def make_report(
     return [output.report]
 
 
-def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, list[tables.Table]]:
+def _results(output: OutputFolder, own: Collection[Path]) -> dict[str, list[tables.Table]]:
     features, select = "punzinet features", "punzinet select"
     entries = "read, present and expected"
     flow, complete = tables.cutflow_table, tables.completeness_table
@@ -122,7 +117,7 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         ("completeness", output.varied_completeness, features, complete, f"Variations: {entries}"),
         ("completeness", output.data_completeness, features, complete, f"Data: entries {entries}"),
     ]
-    for path in _found(output.baselines, "json", own):
+    for path in _found(output.baselines, ".json", own):
         title = path.stem.replace("_", " ")
         sources.append(("baselines", path, "punzinet baselines", tables.baselines_tables, title))
     expected = [expected_table(Limits.read(output.limits))] if output.limits.exists() else []
@@ -131,13 +126,6 @@ def _results(output: OutputFolder, own: Collection[Path] | None) -> dict[str, li
         content = "counts of entries" if section == "completeness" else section
         found.setdefault(section, []).extend(tables.read_tables(path, content, made_by, *make))
     return found
-
-
-def _observed(output: OutputFolder, own: Collection[Path] | None) -> list[tables.Table]:
-    """What is observed, if anything is."""
-    if not output.observed.exists() or (own is not None and output.observed not in own):
-        return []
-    return observed_tables(Observation.read(output.observed))
 
 
 def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
@@ -178,19 +166,19 @@ def read_captions(mass: Quantity) -> dict[str, dict[str, list[str]]]:
     return sections
 
 
-def _found(folder: Path, kind: str, own: Collection[Path] | None) -> list[Path]:
-    """The user's files beside them are not the report's."""
-    return [path for path in sorted(folder.glob(f"*.{kind}")) if own is None or path in own]
+def _found(folder: Path, suffix: str, own: Collection[Path]) -> list[Path]:
+    """Own files in a folder; the user's beside them are not the report's."""
+    return sorted(p for p in own if p.parent == folder and p.suffix == suffix and p.is_file())
 
 
 def read_pictures(
-    folder: Path, captions: dict[str, list[str]], own: Collection[Path] | None = None
+    folder: Path, captions: dict[str, list[str]], own: Collection[Path]
 ) -> list[Picture]:
-    """Read all figures of a folder that may be absent, vector graphics rather than pixels.
+    """Read own figures in a folder, vector graphics rather than pixels.
 
     They come in the order of the captions, others follow by name.
     """
-    found = {path.stem: path for kind in ("png", "svg") for path in _found(folder, kind, own)}
+    found = {path.stem: path for kind in (".png", ".svg") for path in _found(folder, kind, own)}
     pictures = []
     for name in [*(name for name in captions if name in found), *sorted({*found} - {*captions})]:
         words = re.sub(r"[_-]+", " ", name).strip().capitalize()
@@ -201,38 +189,40 @@ def read_pictures(
     return pictures
 
 
-def _compared(
-    output: OutputFolder, captions: dict[str, Any], compared: Comparison | None
-) -> list[Picture]:
-    """Figures of a comparison, and the spectrum of the mass of both runs."""
-    if compared is None:
-        return []
-    pictures = read_pictures(output.root / "compared", captions["compared"], compared.figures)
-    spectrum = next(iter(captions["run"]))
-    for run, shown in {"this run": output, "the other run": compared.other}.items():
-        found = read_pictures(shown.plots, captions["run"], [shown.plots / f"{spectrum}.svg"])
-        pictures += [one._replace(title=f"{one.title}: {run}") for one in found]
-    return pictures
+def _pictures(
+    output: OutputFolder, mass: Quantity, own: Collection[Path], compared: Comparison | None
+) -> dict[str, list[Picture]]:
+    """All figures by section; of a comparison also the spectra of the mass of both runs."""
+    captions = read_captions(mass)
+    folders = {"paper": output.paper, "baselines": output.baselines}
+    folders["validation"] = output.simulation
+    found = {name: read_pictures(folder, captions[name], own) for name, folder in folders.items()}
+    of_limits = captions["observed"] | captions["limits"]
+    plots = read_pictures(output.plots, captions["run"] | of_limits, own)
+    found["run"] = [one for one in plots if one.name not in of_limits]
+    for section in ("observed", "limits"):
+        found[section] = [one for one in plots if one.name in captions[section]]
+    found["compared"] = []
+    if compared:
+        folder = output.root / "compared"
+        found["compared"] = read_pictures(folder, captions["compared"], compared.figures)
+        for run, shown in {"this run": output, "the other run": compared.other}.items():
+            spectrum = [shown.plots / f"{mass.file_name}.svg"]
+            for one in read_pictures(shown.plots, captions["run"], spectrum):
+                found["compared"].append(one._replace(title=f"{one.title}: {run}"))
+    return found
 
 
-def _provenance(output: OutputFolder) -> list[dict[str, Any]]:
-    """Where each result comes from: commit, manifest, versions and settings."""
-    result = []
-    for stage, path in (
-        ("simulation", output.simulation_record),
-        ("features", output.windows),
-        ("training", output.sensitivity),
-        ("selection", output.selection_cutflow),
-    ):
-        about = read_json(path, "make").get("provenance") if path.exists() else None
-        if isinstance(about, dict):
-            versions = about.get("versions")
-            known = versions.items() if isinstance(versions, dict) else ()
-            commit = about.get("git_commit") or "not from a git checkout"
-            words = {"stage": stage, "commit": commit, "manifest": about.get("manifest")}
-            words["versions"] = ", ".join(f"{name} {version}" for name, version in known)
-            result.append({**words, "settings": about.get("settings")})
-    return result
+def _provenance(output: OutputFolder) -> dict[str, Any]:
+    """Where results come from: commit, manifest, versions and settings."""
+    results = {
+        "simulation": output.simulation_record,
+        "features": output.windows,
+        "training": output.sensitivity,
+        "selection": output.selection_cutflow,
+    }
+    found = {name: read_json(path, "make") for name, path in results.items() if path.exists()}
+    return {name: content.get("provenance") for name, content in found.items()}
 
 
 def _yaml(content: Any) -> str:

@@ -17,11 +17,14 @@ GRAPHIC = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></sv
 
 def test_figures_are_images_in_the_order_of_the_captions(tmp_path):
     captions = read_captions(RECOIL.variable.mass)["run"]
+    own = [tmp_path / "pixels.png"]
     for name in ("features", "sigma_min", "another_one", "recoil_mass"):
+        own += [tmp_path / f"{name}.svg", tmp_path / f"{name}.png"]
         (tmp_path / f"{name}.svg").write_text(GRAPHIC)
         (tmp_path / f"{name}.png").write_bytes(b"pixels")
     (tmp_path / "pixels.png").write_bytes(b"pixels")
-    pictures = read_pictures(tmp_path, captions)
+    (tmp_path / "somebodys.svg").write_text(GRAPHIC)
+    pictures = read_pictures(tmp_path, captions, own)
     names = ["recoil_mass", "sigma_min", "features", "another_one", "pixels"]
     assert [picture.name for picture in pictures] == names
     assert pictures[0].title == "Recoil mass before and after the single cut"

@@ -11,8 +11,6 @@ value was adjusted to; "assumed" is merely plausible.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from math import atan2, erfc, hypot, inf, radians, sqrt
 from typing import Final, NamedTuple, Self, cast
 
@@ -27,8 +25,10 @@ from punzinet.analysis.simulation.events import GeneratedEvents, Momenta, Moment
 from punzinet.analysis.types import BoolArray, FloatArray, Random
 
 VISIBILITY: Final = (
-    *("both muons in the drift chamber", "both muons identified"),
-    *("no electron seen", "no photon seen"),
+    "both muons in the drift chamber",
+    "both muons identified",
+    "no electron seen",
+    "no photon seen",
 )
 """Steps between a generated event and one that looks like two muons."""
 TRANSVERSE_MARGIN: Final = 0.12
@@ -112,16 +112,15 @@ class Preselection(NamedTuple):
     recoil_mass_squared: Pair = (-2.0, 77.0)  # GeV^2; holds all windows from 0.1 to 8.7 GeV
 
 
-@dataclass(frozen=True)
-class Detector:
+class Detector(NamedTuple):
     """A detector around colliding beams."""
 
     beams: Beams  # they give the boost from the CMS to the laboratory
-    tracking: Tracking = field(default_factory=Tracking)
-    muons: MuonIdentification = field(default_factory=MuonIdentification)
+    tracking: Tracking = Tracking()
+    muons: MuonIdentification = MuonIdentification()
     photons: Veto = PHOTONS
     electrons: Veto = ELECTRONS
-    preselection: Preselection = field(default_factory=Preselection)
+    preselection: Preselection = Preselection()
     # Gaussian spread of the colliding energy sqrt(s) in background, GeV (SuperKEKB: 6.3e-4 and
     # 8.1e-4 of the beams' energies)
     energy_spread: float = 0.005
@@ -141,7 +140,7 @@ class Detector:
         photons = PHOTONS._replace(**lost)
         return cls(beams, photons=photons, momentum_resolution=settings.momentum_resolution)
 
-    @cached_property
+    @property
     def to_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes CMS momenta (rows, from the left) to the laboratory.
 
@@ -153,7 +152,7 @@ class Detector:
         turned = p4.momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi)
         return p4.components(turned.boost_p4(total))
 
-    @cached_property
+    @property
     def from_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
         return np.linalg.inv(self.to_laboratory)
@@ -259,31 +258,22 @@ def lever_arm(angle: FloatArray, tracking: Tracking) -> FloatArray:
     return np.minimum(1.0, np.abs(slope) * length / tracking.outer_radius)
 
 
-def momentum_resolution(muons: Momenta, worse: BoolArray, tracking: Tracking) -> FloatArray:
-    """Relative resolution of the transverse momentum, sigma(pT)/pT.
-
-    The curvature part, larger where the lever arm is short or the fit is bad, and multiple
-    scattering over beta, in quadrature (Gluckstern, NIM 24, 381); muons (...,) in the laboratory.
-    """
-    beta = muons.p / np.hypot(muons.p, MUON_MASS)
-    curvature = tracking.curvature_resolution * muons.pt
-    curvature *= lever_arm(muons.theta, tracking) ** -tracking.lever_arm_power
-    curvature *= np.where(worse, tracking.tail_scale, 1.0)
-    return np.asarray(np.hypot(curvature, tracking.scattering_resolution / beta))
-
-
 def smear(rng: Random, muons: Momenta, tracking: Tracking, scale: float = 1.0) -> Momenta:
     """Measured momenta of muons in the laboratory, (...,).
 
     What a tracker measures with a Gaussian error is the curvature, so 1/pT is smeared, by `scale`
-    times the resolution. Both angles are smeared alike (azimuth over sine).
+    times the resolution: a part that is larger where the lever arm is short or the fit is bad, and
+    multiple scattering over beta, in quadrature (Gluckstern, NIM 24, 381). Both angles are smeared
+    alike (azimuth over sine).
     """
-    shape = muons.shape
+    shape, beta = muons.shape, muons.p / np.hypot(muons.p, MUON_MASS)
     worse = rng.random(shape) < tracking.tail_fraction
-    relative = scale * momentum_resolution(muons, worse, tracking)
+    relative = tracking.curvature_resolution * muons.pt
+    relative *= lever_arm(muons.theta, tracking) ** -tracking.lever_arm_power
+    relative *= np.where(worse, tracking.tail_scale, 1.0)
+    relative = scale * np.hypot(relative, tracking.scattering_resolution / beta)
     # a track whose curvature fluctuates through zero, and whose charge turns, is a very stiff one
     curvature = np.maximum(1 + relative * rng.standard_normal(shape), 0.05)
-    beta = muons.p / np.hypot(muons.p, MUON_MASS)
     angular = np.hypot(tracking.angle_resolution, tracking.angle_scattering / (muons.p * beta))
     angle = muons.theta + angular * rng.standard_normal(shape)
     azimuth = muons.phi + angular / np.sin(angle) * rng.standard_normal(shape)

@@ -370,7 +370,7 @@ def _baskets(parts: Iterable[Events]) -> Iterator[Events]:
     """The same events in arrays of `_BASKET`; the last may have fewer."""
     waiting = np.empty(0, EVENT)
     for part in parts:
-        events = np.concatenate([waiting, part]) if len(waiting) else part
+        events = np.concatenate([waiting, part])
         *full, waiting = np.split(events, range(_BASKET, len(events) + 1, _BASKET))
         yield from full
     if len(waiting):

@@ -28,6 +28,7 @@ import numpy as np
 import punzinet.analysis.simulation.events as p4
 from punzinet.analysis.constants import ALPHA, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.io.compiled import njit
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.simulation import radiation
 from punzinet.analysis.simulation.events import GeneratedEvents, Pair
 from punzinet.analysis.types import FloatArray, Random
@@ -46,10 +47,10 @@ class SignalGenerator(NamedTuple):
     name: str = "signal"
 
     def generate(self, rng: Random, sqrt_s: FloatArray) -> GeneratedEvents:
-        """A trial for each beam energy (n,), GeV, in fb at g' = 1; ValueError below threshold."""
-        threshold = self.mass + 2 * MUON_MASS
-        if np.any(sqrt_s <= threshold):
-            raise ValueError(f"A Z' of {self.mass} GeV needs beams above {threshold:.3f} GeV.")
+        """A trial for each beam energy (n,), GeV, in fb at g' = 1; InputError below threshold."""
+        if np.any(sqrt_s <= self.mass + 2 * MUON_MASS):
+            energy = f"{sqrt_s.min():.2f} GeV, too little for a Z' of {self.mass:g} GeV"
+            raise InputError(f"The beams have {energy}: leave it out of `hypotheses`.")
         events = GeneratedEvents.zeros(sqrt_s, mass=self.mass)
         _generate(rng, self.mass, self.radiates, events)
         return events
@@ -143,16 +144,13 @@ def _generate(rng: Random, mass: float, radiates: bool, events: GeneratedEvents)
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
     threshold = mass + 2 * MUON_MASS
     for i, nominal in enumerate(events.sqrt_s):
-        frame, s, of_beams = ((nominal, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)), nominal * nominal, 1.0
+        frame, of_beams = ((nominal, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)), 1.0
         if radiates:
-            z1, weight1 = radiation.fraction_off_beam(rng, nominal, threshold)
-            z2, weight2 = radiation.fraction_off_beam(rng, nominal, threshold)
-            first, second, frame = radiation.radiate_off_beams(rng, nominal, (z1, z2, 0.0, 0.0))
-            s = p4.dot(frame[0], frame[0])
-            if s <= threshold * threshold:
+            first, second, frame, of_beams = radiation.collide(rng, nominal, threshold)
+            if of_beams == 0:
                 continue
-            of_beams = radiation.SOFT_AND_VIRTUAL * weight1 * weight2
             events.photons[i, 0], events.photons[i, 1] = first, second
+        s = p4.dot(frame[0], frame[0])
         sqrt_s = np.sqrt(s)
         y, cosine, d, volume = _phase_space(rng.random(), rng.random(), s, masses2[1])
         pair2 = s + masses2[1] - y

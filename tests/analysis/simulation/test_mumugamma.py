@@ -2,9 +2,20 @@
 
 import numpy as np
 import pytest
-from collisions import DETECTOR, SQRT_S, add, assert_agreement, beam_momenta, mean, rate, sample
+from collisions import (
+    DETECTOR,
+    SQRT_S,
+    add,
+    assert_agreement,
+    at_rest,
+    beam_momenta,
+    boosted,
+    mass2,
+    mean,
+    rate,
+    sample,
+)
 from dirac import GAMMA, METRIC, currents, pair_amplitudes, propagator, slash, spinors
-from four_vectors import at_rest, boosted, mass2
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import mumugamma
@@ -80,12 +91,6 @@ def test_the_quick_bound_loses_no_event():
     rows = zip(x[soft], y[soft], first[soft], second[soft], of_muons[soft], strict=True)
     bound = [mumugamma.largest_transverse(energy, a, b, (*others, 0.0)) for a, b, *others in rows]
     assert np.all(across[soft] < np.array(bound) * 1.001 + 1e-6)
-
-
-def test_nothing_prefers_a_charge_once_the_angle_is_averaged():
-    events = sample(mumugamma.HardestPhoton("all", (0.05, 1.0)), 300_000, 12)
-    difference, error = mean(events.weight * (events.mu_plus[:, 0] - events.mu_minus[:, 0]))
-    assert abs(difference) < 4 * error
 
 
 def brute_force(electron, positron, minus, plus, photon):

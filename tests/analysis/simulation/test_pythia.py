@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from collisions import SQRT_S, sample
-from four_vectors import mass2
+from collisions import SQRT_S, mass2, sample
 
 from punzinet.analysis.simulation.pythia import (
     PROCESSES,

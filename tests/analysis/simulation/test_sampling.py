@@ -5,8 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from collisions import DETECTOR, SQRT_S, probability, sample
-from four_vectors import boosted, cosine, isotropic, mass2, on_shell
+from collisions import (
+    DETECTOR,
+    SQRT_S,
+    boosted,
+    cosine,
+    isotropic,
+    mass2,
+    on_shell,
+    probability,
+    sample,
+)
 from scipy.stats import chi2
 
 from punzinet.analysis.constants import MUON_MASS

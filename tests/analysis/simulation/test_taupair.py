@@ -4,9 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from collisions import SQRT_S, probability, sample
+from collisions import (
+    SQRT_S,
+    boosted,
+    cosine,
+    dot,
+    isotropic,
+    mass2,
+    on_shell,
+    probability,
+    sample,
+    two_body_momentum,
+)
 from dirac import GAMMA, ONE, PAULI, UNIT, slash
-from four_vectors import boosted, cosine, dot, isotropic, mass2, on_shell, two_body_momentum
 from numba import njit
 from scipy.integrate import quad
 from scipy.stats import chi2

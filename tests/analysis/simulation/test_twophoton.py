@@ -2,9 +2,22 @@
 
 import numpy as np
 import pytest
-from collisions import DETECTOR, SQRT_S, add, assert_agreement, beam_momenta, mean, rate, sample
+from collisions import (
+    DETECTOR,
+    SQRT_S,
+    add,
+    assert_agreement,
+    at_rest,
+    beam_momenta,
+    boosted,
+    isotropic,
+    mass2,
+    mean,
+    on_shell,
+    rate,
+    sample,
+)
 from dirac import GAMMA, METRIC, currents, pair_amplitudes, spinors
-from four_vectors import at_rest, boosted, isotropic, mass2, on_shell
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
 from punzinet.analysis.simulation import twophoton_matrix_element

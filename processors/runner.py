@@ -223,10 +223,6 @@ class ByChunk(ProcessorABC):  # type: ignore[misc]  # coffea has no types
         except InputError as error:
             return {"chunks": {}, "problems": {chunk_of(events.metadata): str(error)}}
 
-    def postprocess(self, accumulator: dict[str, dict[Chunk, Any]]) -> dict[str, dict[Chunk, Any]]:
-        """Leave everything as it is (called by coffea)."""
-        return accumulator
-
 
 class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no types
     """Records of chunks, with name and key in their metadata, as coffea leaves and finds them."""

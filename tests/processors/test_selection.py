@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from outputs import datasets_of, entries_of, settings_of
-from small_data import MASSES, broken, make_manifest
+from outputs import datasets_of, entries_of
+from small_data import MASSES, make_manifest
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.folds import Folds
@@ -125,18 +125,3 @@ def test_a_network_of_another_search_is_refused(done, manifest):
     of_pairs = replace(windows, search=SearchSettings(variable="m_mumu").resolved)
     with pytest.raises(InputError, match=r"in windows of m_mumu, but .* the variable m2_recoil"):
         SelectionProcessor(datasets, SavedNetwork(NETWORK.perceptron, of_pairs, 0.0, {}, {}))
-
-
-def test_luminosity_shrinks_with_what_was_selected(tmp_path, ntuples):
-    """3000 of 10000 entries: each of them stands for as many events more."""
-    background = {**broken(ntuples, tmp_path), "entries": 10_000}
-    manifest = make_manifest({**ntuples, "tautau": background})
-    output = make_features(manifest, tmp_path / "output", allow_missing=True)
-    save_network(output, "punzi", 0.0, NETWORK)
-    with pytest.raises(InputError, match=r"bad\.root is truncated"):
-        run_selection(manifest, output, Execution(), network="punzi")
-    run_selection(manifest, output, Execution(), network="punzi", allow_missing=True)
-    assert settings_of(output.selection_cutflow)["processed"] == {"tautau": 0.3}
-    first = datasets_of(output.selection_cutflow)["tautau"]["cutflow"][0]
-    assert first["entries"] == 3000
-    assert first["weight"] == pytest.approx(3000 * 0.9 * 50 / (100 * 0.3))

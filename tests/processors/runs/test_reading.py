@@ -15,12 +15,12 @@ from small_runs import make_features
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder, processed_of
 from punzinet.processors.datasets import Chunk
-from punzinet.processors.executors import Execution
 from punzinet.processors.preflight import InputFile
-from punzinet.processors.runs.reading import Reading, open_reading
+from punzinet.processors.runs.reading import Reading
 
+LIGHT = {"process": "signal", "files": ["1.root"], "mass": 1.0}
 ONE_ENTRY = make_manifest(
-    {name: f"{name}.root" for name in ("signal", "tautau", "eemumu")}, features={"chunk_size": 1}
+    {"signal": "s.root", "light": LIGHT, "tautau": "t.root"}, features={"chunk_size": 1}
 )
 
 
@@ -32,7 +32,7 @@ ONE_ENTRY = make_manifest(
 def test_the_first_files_and_chunks_of_each_dataset_are_taken(sizes, files, chunks):
     every = [
         [Chunk(name, f"/{n}.root", i, i + 1) for n, size in enumerate(sizes) for i in range(size)]
-        for name in ("tautau", "eemumu")
+        for name in ONE_ENTRY.datasets
     ]
     inputs = [
         InputFile(own[0].dataset, f"/{n}.root", "t", size, {}, str(n))
@@ -40,7 +40,8 @@ def test_the_first_files_and_chunks_of_each_dataset_are_taken(sizes, files, chun
     ]  # fmt: skip
     trial = {"files": files, "chunks": chunks}
     taken = Reading(ONE_ENTRY, inputs, [], Path(), trial=trial).chunks()
-    assert taken == [one for own in every for one in own[: sum(sizes[:files])][:chunks]]
+    mixed, *others = every  # signal of several masses
+    assert taken == mixed + [one for own in others for one in own[: sum(sizes[:files])][:chunks]]
 
 
 @pytest.mark.parametrize("trial", ['"x": 1', '"files": 0', '"files": true', '"files": "1"', "["])
@@ -72,15 +73,6 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(ntuples, tmp_path)
     assert processed_of(folders[1])["trial"] == {"files": None, "chunks": 3}
     assert not processed_of(folders[0])
     assert not processed_of(folders[1], "select")
-
-
-def test_signal_of_one_mass_is_limited_too(ntuples, tmp_path):
-    signal = {"process": "signal", "files": [str(ntuples["signal"])], "mass": 1.0}
-    few = {"features": {"chunk_size": 1000}, "hypotheses": {"masses": [1.0]}}
-    manifest = make_manifest({**ntuples, "signal": signal}, **few)
-    with open_reading(manifest, tmp_path, Execution(), trial={"chunks": 1}) as reading:
-        assert reading.entries()["signal"] == 1000
-        assert reading.shares()["signal"] == pytest.approx(1 / 12)
 
 
 def completeness(ntuples, folder, background, *, allow_missing=True):

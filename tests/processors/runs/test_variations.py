@@ -3,13 +3,11 @@
 import numpy as np
 import polars as pl
 import pytest
-import uproot
 from outputs import contents, datasets_of
 from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
-from punzinet.processors.preflight import preflight
 
 TRIGGER = {"trigger": {"weights": {"up": "trigger_up", "down": "trigger_down"}}}
 
@@ -134,15 +132,3 @@ def test_factors_that_cannot_be(tmp_path, files, columns, weights, sentence):
     manifest = small({**files, "tautau": tautau}, {"trigger": {"weights": weights}})
     with pytest.raises(InputError, match=sentence):
         make_features(manifest, tmp_path)
-
-
-def test_a_branch_of_several_numbers_is_no_factor(tmp_path, files):
-    with uproot.open(files["tautau"]) as file:
-        columns = file["variables"].arrays(library="np") | {"a": np.ones((7000, 2))}
-    tautau = tmp_path / "tautau.root"
-    with uproot.recreate(tautau) as file:
-        types = {name: np.dtype((of.dtype, of.shape[1:])) for name, of in columns.items()}
-        file.mktree("variables", types).extend(columns)
-    manifest = small({**files, "tautau": tautau}, {"trigger": {"weights": {"up": "a"}}})
-    with pytest.raises(InputError, match=r"`weight:trigger:up` has to be one number"):
-        preflight(manifest)

@@ -54,20 +54,17 @@ class Engine(ABC):
     def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """Losses and gradients of networks, (N, K), for the batch of some tiles."""
 
-    def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
-        """Train networks in place for one epoch of `PackedEvents`; (N,) mean losses of batches.
-
-        A network of learning rate 0 is left alone.
-        """
-        running, losses = np.flatnonzero(descent.rate), np.zeros(len(descent.rate))
-        some = Descent(descent.parameters[running], descent.rate[running], descent.longest)
-        losses[running] = self._descend(loss, some, batches)
-        descent.parameters[running] = some.parameters
-        return losses
-
     @abstractmethod
-    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
-        """`epoch` of networks that are not finished."""
+    def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        """Train networks in place for one epoch of `PackedEvents`; (N,) mean losses of batches."""
+
+    def losses(
+        self, loss: Loss, parameters: FloatArray, tiles: IntArray | None = None
+    ) -> FloatArray:
+        """Losses (N,) of networks, (N, K), over some tiles, or all."""
+        if loss == "bce":
+            return self.bce_losses(parameters, tiles)
+        return self.punzi_values(parameters, tiles).loss
 
     @abstractmethod
     def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
@@ -111,7 +108,8 @@ class FusedEngine(Engine):
         self._in_threads(kernels.gradient_parts, batch, parameters, slopes, gradients)
         return values.loss, self.ranks.sum(gradients.sum(axis=0))
 
-    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+    def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        """See `Engine`."""
         (order, bounds), (vectors, rate, longest) = batches, descent
         mean = np.zeros(len(vectors))
         if loss == "bce" and self.ranks.count == 1:
@@ -210,7 +208,8 @@ class AutogradEngine(Engine):
         self._bce_scale, *self._all = [one.to(self._device) for one in floats + integers]
         self._everything = self._batch()
 
-    def _descend(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+    def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
+        """See `Engine`."""
         # Nothing waits for the device before the end.
         parameters, rates = map(self._to_device, (descent.parameters, descent.rate[:, np.newaxis]))
         order, bounds = torch.from_numpy(batches[0].astype(np.int64)).to(self._device), batches[1]

@@ -18,7 +18,7 @@ from punzinet.analysis.training.checkpoint import TrainingState
 from punzinet.analysis.training.engine import Engine, Loss, parameter_count
 from punzinet.analysis.training.loss_kernels import Descent, PunziValues
 from punzinet.analysis.training.settings import PretrainingSettings, PunziSettings
-from punzinet.analysis.types import BoolArray, FloatArray, Random
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, Random
 
 #: Share of the background, in the mean over windows, that only a network lets pass that selects
 #: everything.
@@ -38,39 +38,48 @@ TRIALS = 25  # evaluations after which the search for a length ends
 LISTS = {"old_dirs", "old_stps", "ro"}  # what PyTorch's L-BFGS keeps as lists, one entry a step
 
 Evaluate = Callable[[FloatArray], tuple[float, FloatArray]]
-Settings = PretrainingSettings | PunziSettings
+Recipe = PretrainingSettings | PunziSettings
 
 
 class Phase:
-    """Trains N networks: epochs of gradient descent in batches, then the finish by L-BFGS.
+    """Trains N networks by one loss: epochs of gradient descent in batches, then L-BFGS.
 
-    A step of the finish is one epoch with all events at once, at a learning rate of one; zero when
+    A step of this finish is one epoch with all events at once, at a learning rate of one; zero when
     no step leads down any more, or when a plateau has halved it.
-
-    This one trains on the weighted cross-entropy: the pretraining.
     """
 
-    name: Loss = "bce"
-    section, hint = "pretraining", ""  # of the training settings, and what else to change there
-    smoothing, longest = 1, np.inf  # of the plateau test, and of a step
-
     def __init__(
-        self, engine: Engine, validation: Engine, settings: Settings, finish: int = 0
+        self,
+        name: Loss,
+        engines: tuple[Engine, Engine],
+        settings: Recipe,
+        finish: int,
+        mass: FloatArray,
     ) -> None:
-        self.engine, self.validation = engine, validation
-        self.settings, self.finish = settings, finish
+        """Make the phase from engines for the events that train and that validate.
+
+        The (H,) masses of the hypotheses in GeV are for messages.
+        """
+        self.name, (self.engine, self.validation) = name, engines
+        self.settings, self.finish, self.mass = settings, finish, mass
+        section, more = "pretraining", ""
+        if name == "punzi":
+            section, more = "punzi", " or `training.punzi.max_step`"
+            self.no_cut = without_cut(self.validation)
+        rate = f"`training.{section}.learning_rate` ({settings.learning_rate:g})"
+        self._remedy = f"lower {rate}{more}"
         # Training losses are those of as many events as validate, so that both mean the same.
-        events = engine.events
-        every = max(1, round(events.count / max(validation.events.count, 1)))
+        events = self.engine.events
+        every = max(1, round(events.count / max(self.validation.events.count, 1)))
         numbers = np.arange(len(events)) * events.ranks.count + events.ranks.number
-        self.measured = np.flatnonzero(numbers % every == 0).astype(np.int32)
+        self._measured = np.flatnonzero(numbers % every == 0).astype(np.int32)
 
     def start(self, parameters: FloatArray) -> TrainingState:
         """State before the first epoch, from (N, K) parameters."""
         rate, hypotheses = self.settings.learning_rate, self.engine.events.hypotheses
         state = TrainingState.start(parameters, rate, hypotheses)
-        everything = range(len(parameters))
-        state.begin(self.training_loss(parameters), self.validate(state, everything, 0))
+        loss = self.engine.losses(self.name, parameters, self._measured)
+        state.begin(loss, self.validate(state, range(len(parameters)), 0))
         return state
 
     def epochs(self, state: TrainingState, generator: Callable[[int], Random]) -> Iterator[int]:
@@ -81,63 +90,55 @@ class Phase:
         """
         settings = self.settings
         while True:
-            idle = (state.stopped | (state.rate == 0)).all()
-            if state.finish < 0 and (idle or state.epoch >= settings.epochs):
+            running = np.flatnonzero(~state.stopped & (state.rate > 0))
+            if state.finish < 0 and (len(running) == 0 or state.epoch >= settings.epochs):
                 state.begin_finish()
                 continue
-            if state.finish >= 0 and (idle or state.epoch >= state.finish + self.finish):
+            if state.finish >= 0 and (
+                len(running) == 0 or state.epoch >= state.finish + self.finish
+            ):
                 return
-            rate = np.where(state.stopped, 0.0, state.rate)
             # What is no number any more is noticed below, network by network.
             with np.errstate(over="ignore", invalid="ignore"):
                 if state.finish < 0:
-                    batches = self.engine.events.epoch(generator(state.epoch + 1))
-                    descent = Descent(state.parameters, rate, self.longest)
-                    loss = self.engine.epoch(self.name, descent, batches)
+                    loss = self._descend(state, running, generator(state.epoch + 1))
                 else:
-                    loss = self._finish(state, rate)
-            finite = (rate == 0) | (np.isfinite(state.parameters).all(axis=1) & np.isfinite(loss))
-            for network in np.flatnonzero(~state.stopped & ~finite).tolist():
+                    loss = self._finish(state, running)
+            finite = np.isfinite(state.parameters[running]).all(axis=1) & np.isfinite(loss)
+            for network in running[~finite].tolist():
                 state.stop(
                     network,
-                    f"in epoch {state.epoch + 1} the loss is no number any more: lower "
-                    f"`training.{self.section}.learning_rate` ({settings.learning_rate:g})"
-                    f"{self.hint}",
+                    f"in epoch {state.epoch + 1} the loss is no number any more: {self._remedy}",
                 )
-            running = np.flatnonzero(~state.stopped & (state.rate > 0)).tolist()
+            running = running[finite & (state.rate[running] > 0)]
             training_loss: FloatArray = state.loss[-1].copy()
-            training_loss[running] = self.training_loss(state.parameters[running])
-            validation_loss = self.validate(state, running, state.epoch + 1)
+            trained = state.parameters[running]
+            training_loss[running] = self.engine.losses(self.name, trained, self._measured)
+            validation_loss = self.validate(state, running.tolist(), state.epoch + 1)
             patience, least = settings.patience, FINISHED * settings.learning_rate
             if state.finish >= 0:
                 patience, least = FINISH_PATIENCE, 1.0
-            state.advance(training_loss, validation_loss, patience, self.smoothing)
+            state.advance(training_loss, validation_loss, patience, settings.smoothing)
             state.rate[state.rate < least] = 0
             yield state.epoch
 
-    def training_loss(self, parameters: FloatArray) -> FloatArray:
-        """Losses (N,) of networks, (N, K), over as many training events as validate."""
-        return self.engine.bce_losses(parameters, self.measured)
-
-    def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
-        """Validation loss of some networks, (N,) with the last known ones for all others.
-
-        Networks that cannot be trained any further after that epoch are stopped.
-        """
-        del epoch  # nothing is said of it
-        loss: FloatArray = state.validation_loss[-1].copy()
-        loss[networks] = self.validation.bce_losses(state.parameters[networks])
+    def _descend(self, state: TrainingState, running: IntArray, rng: Random) -> FloatArray:
+        """Train some networks of a state for one epoch; their losses."""
+        limit, batches = self.settings.max_step or np.inf, self.engine.events.epoch(rng)
+        descent = Descent(state.parameters[running], state.rate[running], limit)
+        loss = self.engine.epoch(self.name, descent, batches)
+        state.parameters[running] = descent.parameters
         return loss
 
-    def _finish(self, state: TrainingState, rate: FloatArray) -> FloatArray:
-        """Make one step of L-BFGS for the networks of a state that have a rate; (N,) losses."""
-        losses = np.zeros(len(rate))
-        for network in np.flatnonzero(rate).tolist():
+    def _finish(self, state: TrainingState, running: IntArray) -> FloatArray:
+        """Make one step of L-BFGS for some networks of a state; their losses."""
+        losses = np.zeros(len(running))
+        for i, network in enumerate(running.tolist()):
             loss = lbfgs_step(state.parameters[network], state.curvature[network], self._evaluate)
             if loss is None:
                 state.rate[network] = 0
             else:
-                losses[network] = loss
+                losses[i] = loss
         return losses
 
     def _evaluate(self, parameters: FloatArray) -> tuple[float, FloatArray]:
@@ -145,34 +146,17 @@ class Phase:
         (loss,), (gradient,) = self.engine.gradients(self.name, parameters[np.newaxis], tiles)
         return float(loss), gradient
 
-
-class PunziTraining(Phase):
-    """The Punzi-loss."""
-
-    name = section = "punzi"
-    hint = " or `training.punzi.max_step`"
-
-    def __init__(
-        self,
-        engine: Engine,
-        validation: Engine,
-        settings: PunziSettings,
-        finish: int,
-        mass: FloatArray,
-    ) -> None:
-        """Make the phase; the (H,) masses of the hypotheses in GeV are for messages."""
-        super().__init__(engine, validation, settings, finish)
-        self.smoothing, self.longest = settings.smoothing, settings.max_step or np.inf
-        self.mass, self.no_cut = mass, without_cut(validation)
-
-    def training_loss(self, parameters: FloatArray) -> FloatArray:
-        """See `Phase`."""
-        return self.engine.punzi_values(parameters, self.measured).loss
-
     def validate(self, state: TrainingState, networks: Sequence[int], epoch: int) -> FloatArray:
-        """See `Phase`."""
+        """Validation loss of some networks, (N,) with the last known ones for all others.
+
+        Networks that cannot be trained any further after that epoch are stopped.
+        """
         loss: FloatArray = state.validation_loss[-1].copy()
-        values = self.validation.punzi_values(state.parameters[networks])
+        parameters = state.parameters[networks]
+        if self.name == "bce":
+            loss[networks] = self.validation.losses("bce", parameters)
+            return loss
+        values = self.validation.punzi_values(parameters)
         loss[networks] = values.loss
         everything = selects_everything(values, self.no_cut)
         for index, dead in enumerate(dead_hypotheses(values, self.no_cut)):
@@ -182,8 +166,7 @@ class PunziTraining(Phase):
                 state.stop(
                     network,
                     f"in epoch {epoch} everything is signal (loss {loss[network]:.4g}, without "
-                    f"any cut {self.no_cut.loss[0]:.4g}): lower `training.punzi.learning_rate` "
-                    f"({self.settings.learning_rate:g}) or `training.punzi.max_step`",
+                    f"any cut {self.no_cut.loss[0]:.4g}): {self._remedy}",
                 )
             self._mind_dead(state, network, dead, epoch)
             state.dead[network] = dead

@@ -1,6 +1,6 @@
 """Every hyperparameter of the training, in one block."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -28,6 +28,8 @@ class PretrainingSettings(Section):
     """'total' scales all signal weights by one factor so that their sum is the background's, as in
     the paper; 'hypothesis' gives every hypothesis an equal share of that sum, so that one with few
     accepted events is not given up"""
+    smoothing: ClassVar[int] = 1  # these two as below
+    max_step: ClassVar[float | None] = None
 
 
 class PunziSettings(Section):
@@ -68,9 +70,6 @@ class TrainingSettings(Section):
     device: str = "cpu"
     """'cpu' runs compiled kernels; any other name is a device of PyTorch, such as cuda or mps,
     whose automatic differentiation is used there (cpu:0 for it on the CPU)"""
-    storage: Literal["memory", "disk"] = "memory"
-    """where the events lie that are trained on: in memory, or, if they are more than it holds, in
-    files of the output folder that are mapped into it"""
     significance_cross_section: Positive | None = None
     """of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) (arXiv:1806.00322),
     averaged over the hypotheses, takes the place of the Punzi-loss"""

@@ -17,7 +17,7 @@ from synthetic import synthetic_windows, write_tensors
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.training.data import open_sample
+from punzinet.analysis.training.data import load_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import train_networks
 
@@ -47,7 +47,7 @@ def in_new_process(tensors):
 def train_once(tensors):
     """Training events, peak memory in bytes, seconds after importing."""
     begin = time.perf_counter()
-    sample = open_sample(tensors, synthetic_windows(), Folds(4, 3))
+    sample = load_sample(tensors, synthetic_windows(), Folds(4, 3))
     once = {"pretraining": {"epochs": 1}, "punzi": {"epochs": 1}}
     settings, output = TrainingSettings.model_validate(once), OutputFolder(tensors.parent)
     train_networks(sample, FigureOfMerit(), 50.0, settings, output)

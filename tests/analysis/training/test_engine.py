@@ -104,7 +104,7 @@ def test_saturated_outputs_have_finite_gradients(packed, objective, bias):
 
 @STEPS
 def test_bce_epoch_is_that_of_autograd(packed, objective, max_step):
-    start, rate = parameters(3), np.array([0.5, 0.0, 0.1])
+    start, rate = parameters(2), np.array([0.5, 0.1])
     batches = packed.epoch(RANDOM(5))
     results = []
     for engine in both(packed, objective):
@@ -113,10 +113,8 @@ def test_bce_epoch_is_that_of_autograd(packed, objective, max_step):
         results.append((vectors, losses, engine.bce_losses(vectors)))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-    vectors, _, after = results[0]
-    assert (vectors[1] == start[1]).all()
     if max_step == np.inf:
-        assert after[0] < FusedEngine(packed, WIDTHS, *objective).bce_losses(start)[0]
+        assert results[0][2][0] < FusedEngine(packed, WIDTHS, *objective).bce_losses(start)[0]
 
 
 def test_results_do_not_depend_on_the_number_of_cores(packed, objective):
@@ -167,11 +165,10 @@ def test_networks_together_do_what_each_does_alone(
     engine, batches = kind(packed, WIDTHS, *objective, **more), packed.epoch(RANDOM(3))
 
     def train(which):
-        vectors, rate = parameters(4)[which], np.array([2e-3, 0.0, 1e-3, 2e-3])[which]
+        vectors, rate = parameters(4)[which], np.array([2e-3, 3e-3, 1e-3, 2e-3])[which]
         return engine.epoch(loss, Descent(vectors, rate, max_step), batches), vectors
 
     losses, together = train(slice(4))
-    assert (losses != 0).sum() == 3
     for n in range(4):
         of_one, alone = train(slice(n, n + 1))
         np.testing.assert_allclose(of_one, losses[n : n + 1], rtol=rtol)

@@ -59,7 +59,7 @@ PATIENCE = 2
 def phase(small_sample, objective):
     engine = FusedEngine(pack(small_sample, small_sample.validation), (4, 8, 4, 1), *objective)
     settings = PunziSettings(epochs=5, patience=PATIENCE)
-    return loop.PunziTraining(engine, engine, settings, 0, small_sample.mass)
+    return loop.Phase("punzi", (engine, engine), settings, 0, small_sample.mass)
 
 
 def constant(*logits):

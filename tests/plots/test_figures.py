@@ -55,28 +55,6 @@ def test_what_changes_a_picture_so_much_that_its_test_fails(make, tmp_path, chan
     assert (compare_images(*map(str, compared), pictures.ALLOWED) is None) == (changed is None)
 
 
-@pytest.mark.parametrize("name", ["sigma_min", "window_widths"])
-def test_all_points_are_inside_the_axes(figures, name):
-    axes = figures[name].axes[0]
-    low, high = axes.get_ylim()
-    for line in axes.get_lines():
-        y = np.asarray(line.get_ydata(), dtype=float)
-        if line.get_marker() in {"o", "^"} and len(y):
-            assert low <= y.min() <= y.max() <= high
-
-
-def test_the_finish_is_shaded(figures, check):
-    for axes in figures["training_history"].axes:
-        assert [(one.get_x(), one.get_width()) for one in axes.patches] == [(160.5, 40)]
-    assert "finish (L-BFGS)" in check(figures["training_history"])
-
-
-def test_widths_are_those_of_all_fits_and_published_ones(figures):
-    (axes,) = figures["window_widths"].axes
-    drawn = {one.get_label(): len(one.lines[0].get_xdata()) for one in axes.containers}
-    assert drawn == {"fitted": 75, "interpolated": 12, "published": 2}
-
-
 def test_peaks_are_shown_with_their_tails_and_as_many_events_as_their_fits(figures):
     for axes in figures["signal_peaks"].axes[0:2]:
         ((points, _, _),), curve = axes.containers, axes.lines[-1]

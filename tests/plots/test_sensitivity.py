@@ -6,15 +6,6 @@ from punzinet.plots import sensitivity as plots
 from punzinet.plots.sensitivity import Curve, sigma_min_figure
 
 
-def test_trained_masses_are_circles_and_others_triangles(figures):
-    mass = np.linspace(0.1, 8.7, 87)
-    lines = figures["sigma_min"].axes[0].get_lines()
-    for marker, expected in (("o", mass[::2]), ("^", mass[1::2])):
-        drawn = [line.get_xdata() for line in lines if line.get_marker() == marker]
-        assert drawn
-        assert np.isin(np.round(np.concatenate(drawn), 6), np.round(expected, 6)).all()
-
-
 def test_an_infinite_sigma_is_not_drawn(make):
     curve = Curve.of(make.sensitivity(np.random.default_rng(1)), ["bce"], "optimal")
     assert np.isinf(curve.sigma[-1])

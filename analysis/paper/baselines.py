@@ -14,7 +14,7 @@ Between the middles of the ranges cuts are interpolated in the mass.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -66,18 +66,6 @@ def train_trees(
     return classifier.fit(features, signal, weight)
 
 
-class RectangularCuts(NamedTuple):
-    """Cuts for each hypothesis; an event passes if low ≤ feature < high for all features."""
-
-    low: FloatArray  # (H, F)
-    high: FloatArray  # (H, F)
-
-    def passes(self, features: FloatArray, hypothesis: int) -> BoolArray:
-        """Which events, with features (F, n), pass the cuts of a hypothesis."""
-        low, high = self.low[hypothesis, :, None], self.high[hypothesis, :, None]
-        return np.asarray(((features >= low) & (features < high)).all(axis=0))
-
-
 def rectangular_cuts(
     events: Events,
     mass: FloatArray,
@@ -87,8 +75,10 @@ def rectangular_cuts(
     *,
     processes: Sequence[str],
     masses_per_range: int = MASSES_PER_RANGE,
-) -> RectangularCuts:
+) -> FloatArray:
     """Find the cuts of every range of masses (H,) in GeV, and interpolate.
+
+    Returns lower and upper cuts (2, H, F); an event passes if low ≤ feature < high for all.
 
     The weights of the events make them stand for the whole sample, the luminosity is in fb^-1. A
     range is some neighbouring ones of the training hypotheses (H,), which choose the cuts.
@@ -109,7 +99,7 @@ def rectangular_cuts(
     boxes = np.array([_of_range(events, members, len(processes), mean_sigma) for members in ranges])
     middle = [float(mass[members].mean()) for members in ranges]
     columns = [np.interp(mass, middle, column) for column in boxes.reshape(len(ranges), -1).T]
-    return RectangularCuts(*np.reshape(columns, (2, -1, len(mass))).transpose(0, 2, 1))
+    return np.reshape(columns, (2, -1, len(mass))).transpose(0, 2, 1)
 
 
 def _of_range(
@@ -212,12 +202,16 @@ def judge_scores(
     }
 
 
-def judge_rectangular(judge: Judge, label: str, cuts: RectangularCuts) -> Baseline:
-    """Judge cuts on the features; the mean is uncertain as if all windows varied together."""
+def judge_rectangular(judge: Judge, label: str, cuts: FloatArray) -> Baseline:
+    """Judge cuts (2, H, F) on the features.
+
+    The mean is uncertain as if all windows varied together.
+    """
     fold, columns = judge.judging_fold, []
     for h in range(len(judge.mass)):
-        passes = cuts.passes(fold.events.features, h).astype(np.float64)
-        one, _ = judge.judge(fold.rank(passes), 0.5)
+        low, high = cuts[:, h, :, None]
+        passes = ((fold.events.features >= low) & (fold.events.features < high)).all(axis=0)
+        one, _ = judge.judge(fold.rank(passes.astype(np.float64)), 0.5)
         columns.append([column[h] for column in astuple(one)])
     _, *achieved = np.array(columns).T
     selection = Selection(np.full(len(columns), np.inf), *achieved)  # of no output

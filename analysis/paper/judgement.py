@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
@@ -124,11 +124,11 @@ def judge(
             if kind not in {"best", "single"}:
                 continue
             passing = passing_fractions(events, recoiling, edges, mass[training], cut[training])
-            for process, fraction in passing.items():
-                roughness = fraction.roughness(np.random.default_rng([seed, TOYS]))
-                collected[f"{loss}/{process}/{kind}"].append(fraction.passed)
-                collected[f"{loss}/roughness/{process}/{kind}"].append(roughness)
-                arrays[f"total/{process}"] = fraction.total
+            for process, (passed, total) in passing.items():
+                rough = roughness(passed, total, np.random.default_rng([seed, TOYS]))
+                collected[f"{loss}/{process}/{kind}"].append(passed)
+                collected[f"{loss}/roughness/{process}/{kind}"].append(rough)
+                arrays[f"total/{process}"] = total
     arrays |= {key: np.array(values) for key, values in collected.items()}
     return Judgement(mass, training, converged, arrays | {"edges": edges})
 
@@ -200,32 +200,27 @@ def _sums(events: tuple[Any, ...], cut: FloatArray, processes: int) -> FloatArra
     return sums
 
 
-class PassingFraction(NamedTuple):
-    """What passes a selection, along the mass: sums of weights and of their squares."""
+def roughness(passed: FloatArray, total: FloatArray, rng: np.random.Generator) -> float:
+    """Steps that a selection puts into a spectrum, as fluctuations of interpolated cuts do.
 
-    passed: FloatArray  # (2, H) of what passes
-    total: FloatArray  # (2, H) of all events
-
-    def roughness(self, rng: np.random.Generator) -> float:
-        """Steps that a selection puts into a spectrum, as fluctuations of interpolated cuts do.
-
-        The measure is the sum of squared second differences of arcsin √p, with p the passing
-        fraction in bins along the mass: it has the same variance whatever p is. It is divided by
-        its mean over toy selections that pass binomially with a smooth fraction, so that 1 means as
-        smooth as the finite sample allows. NaN if nothing passes.
-        """
-        weights, squares = self.total
-        count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
-        fraction = np.divide(self.passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
-        # Unweighted events of the same fractions and power.
-        total = np.rint(count).astype(np.int64)
-        passed = fraction.clip(0, 1) * total
-        if passed.sum() <= 0:
-            return np.nan
-        filtered = gaussian_filter1d(np.stack([passed, total]).astype(np.float64), SMOOTHING)
-        smooth = np.divide(filtered[0], filtered[1], out=np.zeros_like(passed), where=total > 0)
-        toys = rng.binomial(total, smooth.clip(0, 1), (SELECTIONS, len(total)))
-        return float(_second_differences(passed, total) / _second_differences(toys, total).mean())
+    Sums of weights and of their squares, (2, H), of what passes and of all events in bins along the
+    mass. The measure is the sum of squared second differences of arcsin √p, with p the passing
+    fraction: it has the same variance whatever p is. It is divided by its mean over toy selections
+    that pass binomially with a smooth fraction, so that 1 means as smooth as the finite sample
+    allows. NaN if nothing passes.
+    """
+    weights, squares = total
+    count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
+    fraction = np.divide(passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
+    # Unweighted events of the same fractions and power.
+    events = np.rint(count).astype(np.int64)
+    selected = fraction.clip(0, 1) * events
+    if selected.sum() <= 0:
+        return np.nan
+    filtered = gaussian_filter1d(np.stack([selected, events]).astype(np.float64), SMOOTHING)
+    smooth = np.divide(filtered[0], filtered[1], out=np.zeros_like(selected), where=events > 0)
+    toys = rng.binomial(events, smooth.clip(0, 1), (SELECTIONS, len(events)))
+    return float(_second_differences(selected, events) / _second_differences(toys, events).mean())
 
 
 def _second_differences(passed: FloatArray | IntArray, total: IntArray) -> FloatArray:
@@ -243,11 +238,12 @@ def bin_edges(mass: FloatArray) -> FloatArray:
 
 def passing_fractions(
     events: TensorEvents, logit: FloatArray, edges: FloatArray, mass: FloatArray, cut: FloatArray
-) -> dict[str, PassingFraction]:
+) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Apply cuts (H,) known at masses (H,) in GeV, interpolated in the recoil mass of each event.
 
-    `logit` (n,) are the events' outputs before the sigmoid. Returns ``background`` in bins of the
-    recoil mass, and ``signal`` in bins of the generated mass.
+    `logit` (n,) are the events' outputs before the sigmoid. Returns sums of weights and of their
+    squares, (2, H), of what passes and of all events: ``background`` in bins of the recoil mass,
+    and ``signal`` in bins of the generated mass.
     """
     passes = logit >= interpolated_cuts(mass, cut, events.measured_mass)
 
@@ -255,8 +251,8 @@ def passing_fractions(
         weights = events.weight[rows], events.weight[rows] ** 2
         return np.stack([np.histogram(where[rows], edges, weights=w)[0] for w in weights])
 
-    def passing(where: FloatArray, rows: BoolArray) -> PassingFraction:
-        return PassingFraction(fill(where, rows & passes), fill(where, rows))
-
-    background = passing(events.measured_mass, ~events.signal)
-    return {"background": background, "signal": passing(events.mass, events.signal)}
+    kinds = (
+        ("background", events.measured_mass, ~events.signal),
+        ("signal", events.mass, events.signal),
+    )
+    return {name: (fill(x, rows & passes), fill(x, rows)) for name, x, rows in kinds}

@@ -10,12 +10,7 @@ from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.paper import baselines
-from punzinet.analysis.paper.baselines import (
-    Baselines,
-    RectangularCuts,
-    judge_rectangular,
-    judge_scores,
-)
+from punzinet.analysis.paper.baselines import Baselines, judge_rectangular, judge_scores
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events
 
@@ -45,19 +40,18 @@ def search(events, masses_per_range):
 
 def test_cuts_surround_the_signal_and_move_with_the_mass(events):
     cuts = search(events, 1)
-    np.testing.assert_allclose(cuts.low, CENTRE - 0.1, atol=0.01)
-    np.testing.assert_allclose(cuts.high, CENTRE + 0.1, atol=0.01)
+    np.testing.assert_allclose(cuts, [CENTRE - 0.1, CENTRE + 0.1], atol=0.01)
     # The mass that chose nothing gets what lies between its neighbours.
-    np.testing.assert_allclose(cuts.low[1], (cuts.low[0] + cuts.low[2]) / 2)
+    np.testing.assert_allclose(cuts[:, 1], (cuts[:, 0] + cuts[:, 2]) / 2)
 
 
 def test_a_range_shares_its_cuts(events):
-    cuts = search(events, 3)
-    assert (cuts.low == cuts.low[0]).all()
-    assert cuts.low[0, 0] < 0.2
-    assert cuts.high[0, 0] > 0.8
+    low, high = search(events, 3)
+    assert (low == low[0]).all()
+    assert low[0, 0] < 0.2
+    assert high[0, 0] > 0.8
     # Transverse to the path of the signal nothing is shared away.
-    assert cuts.high[0, 1] - cuts.low[0, 1] == pytest.approx(0.2, abs=0.02)
+    assert high[0, 1] - low[0, 1] == pytest.approx(0.2, abs=0.02)
 
 
 def test_every_hypothesis_weighs_the_same_and_all_signal_as_much_as_background():
@@ -111,7 +105,7 @@ def test_scores_are_cut_as_those_of_networks(judge, found):
 def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     low, high = np.full((7, 4), -100.0), np.full((7, 4), 100.0)
     low[:, 0] = np.linspace(1.0, 2.0, 7)
-    rectangular = judge_rectangular(judge, "one", RectangularCuts(low, high)).selection
+    rectangular = judge_rectangular(judge, "one", np.stack([low, high])).selection
     events = judge.judging_fold
     expected, _ = judge.judge(events.rank(events.events.features[0].astype(float)), low[:, 0])
     for column in ("sigma_min", "sigma_min_error"):

@@ -74,7 +74,7 @@ def mass_figure(
     """
     axis = spectra[0][0].axes[1]
     figure, panels = style.new_figure(1.45, nrows=3, sharex=True, height_ratios=(1.5, 1.5, 1))
-    order = [name for name, _ in _by_size(spectra[0][0])]
+    order = _by_size(spectra[0][0])
     for axes, (backgrounds, signals), title in zip(panels, spectra, TITLES, strict=False):
         total, _ = draw_stack(axes, backgrounds, processes, order)
         if systematic is not None and title == TITLES[1]:
@@ -200,7 +200,7 @@ def _draw_data(
 ) -> tuple[Figure, Any]:
     """Draw spectra with the ratio of data to simulation below each; places left over stay empty."""
     rows = -(-len(compared) // columns)
-    order = [name for name, _ in _by_size(compared[0].backgrounds)]
+    order = _by_size(compared[0].backgrounds)
     shape: dict[str, Any] = {"nrows": 2 * rows, "ncols": columns, "squeeze": False}
     figure, grid = style.new_figure(height, height_ratios=[1.0, RATIO_HEIGHT] * rows, **shape)
     for axes, below, one in zip_longest(grid[::2].flat, grid[1::2].flat, compared):
@@ -261,10 +261,10 @@ def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     return np.stack([values - weight * np.where(values > 0, low, 0), weight * high - values])
 
 
-def _by_size(backgrounds: Hist[Any]) -> list[tuple[str, FloatArray]]:
-    """Contents (k,) of each process by name, the smallest one first."""
-    contents = zip(backgrounds.axes["process"], backgrounds.values(), strict=True)
-    return sorted(contents, key=lambda one: float(one[1].sum()))
+def _by_size(backgrounds: Hist[Any]) -> list[str]:
+    """Names of the processes, the smallest one first."""
+    order = np.argsort(backgrounds.values().sum(axis=1), kind="stable")
+    return [backgrounds.axes["process"].value(i) for i in order]
 
 
 def draw_stack(
@@ -277,9 +277,10 @@ def draw_stack(
 
     The axes are ``process`` and the variable; contents and variances of the sum, (k,), come back.
     """
-    variable, values = backgrounds.axes[1], dict(_by_size(backgrounds))
-    colours = style.process_colours(list(backgrounds.axes["process"]))
-    names = [*values] if order is None else order
+    variable, names = backgrounds.axes[1], list(backgrounds.axes["process"])
+    values = dict(zip(names, backgrounds.values(), strict=True))
+    colours = style.process_colours(names)
+    names = _by_size(backgrounds) if order is None else list(order)
     look: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.3}
     look["color"] = [colours[name] for name in names]
     look["label"] = [processes.get(name, name) for name in names]

@@ -36,19 +36,16 @@ Row = tuple[Any, ...]  # name, text, number or its variants, ends of a target
 def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
     """Put all claims on the judged studies, `MAIN` among them, into numbers."""
     main = studies[MAIN]
-    own = Statistics({MAIN: main})
-    parts = [(own, rows(own, main)) for rows in (_ratios, _single_cut, _untrained, _ensemble)]
-    if UNBATCHED in studies:
-        both = Statistics({name: studies[name] for name in (MAIN, UNBATCHED)})
-        parts.append((both, _batches(both, main)))
-    parts += [(own, _convergence(studies)), (own, _smoothness(main))]
-    return {
-        name: Claim.of(
-            text, number if isinstance(number, Measured) else statistics.measure(number), *target
-        )
-        for statistics, rows in parts
-        for name, text, number, *target in rows
-    }
+    known = {name: studies[name] for name in (MAIN, UNBATCHED) if name in studies}
+    about = Statistics(known), main
+    rows = [*_ratios(*about), *_single_cut(*about), *_untrained(*about), *_ensemble(*about)]
+    rows += _batches(*about) if UNBATCHED in known else ()
+    rows += [*_convergence(studies), *_smoothness(main)]
+    claims = {}
+    for name, text, number, *target in rows:
+        measured = number if isinstance(number, Measured) else about[0].measure(number)
+        claims[name] = Claim.of(text, measured, *target)
+    return claims
 
 
 def _regions(main: Judgement) -> dict[str, BoolArray]:

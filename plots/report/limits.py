@@ -61,12 +61,6 @@ def observed_table(observation: Observation, points: Iterable[int] | None = None
     return make_table(caption, OBSERVED, rows)
 
 
-def observed_tables(content: Observation) -> list[Table]:
-    """The table of all scan points, and as its caption also what to conclude."""
-    table = observed_table(content)
-    return [table._replace(caption=f"{table.caption}. {conclusion(content)}")]
-
-
 def source_of(observation: Observation) -> str:
     """What was counted, and at which luminosity."""
     said = "Data"

@@ -20,7 +20,12 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 from punzinet.plots.report import tables
-from punzinet.plots.report.limits import expected_table, observed_tables, systematics_tables
+from punzinet.plots.report.limits import (
+    conclusion,
+    expected_table,
+    observed_table,
+    systematics_tables,
+)
 from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.tables import below, number, plain_label
 
@@ -66,7 +71,7 @@ def make_report(
     environment.filters |= {"number": number, "yaml": _yaml}
     environment.policies["json.dumps_kwargs"] = JSON
     words = "particle", "reaction", "decay"
-    observed = [Observation.read(output.observed)] if output.observed in own else []
+    seen = Observation.read(output.observed) if output.observed in own else None
     page = environment.get_template("report.html.j2").render(
         manifest=manifest,
         sensitivity=sensitivity,
@@ -80,7 +85,8 @@ def make_report(
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
         variable=search.variable,
         pictures=_pictures(output, search.variable.mass, own, compared),
-        observed=[table for one in observed for table in observed_tables(one)],
+        observed=seen and observed_table(seen),
+        conclusion=seen and conclusion(seen),
         compared=compared,
         windows=tables.windows_table(windows),
         networks=tables.networks_table(sensitivity, output),

@@ -28,12 +28,17 @@ LEAST = 1e-6  # share of a bin that is left of it whatever the parameters
 Workspace = Mapping[str, Any]
 
 
-def expected_limits(workspaces: Sequence[Workspace], confidence_level: float) -> FloatArray:
-    """Asymptotic upper limits on the cross-section, (M, 5) in fb at `BANDS`, by Newton's method."""
-    if not workspaces:
-        return np.empty((0, len(BANDS)))
-    likelihood = Likelihood.of(workspaces)
-    configs = [one["measurements"][0]["config"] for one in workspaces]
+def expected_limits(workspaces: Sequence[Workspace | None], confidence_level: float) -> FloatArray:
+    """Asymptotic upper limits on the cross-section, (M, 5) in fb at `BANDS`, by Newton's method.
+
+    They are infinite where there is no workspace.
+    """
+    limits = np.full((len(workspaces), len(BANDS)), np.inf)
+    known = {m: one for m, one in enumerate(workspaces) if one is not None}
+    if not known:
+        return limits
+    likelihood = Likelihood.of([*known.values()])
+    configs = [one["measurements"][0]["config"] for one in known.values()]
     reach = np.array([config["parameters"][0]["bounds"][0][1] for config in configs])
     target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
     found: FloatArray = (reach / 30)[:, None] * target / target.max()
@@ -44,7 +49,8 @@ def expected_limits(workspaces: Sequence[Workspace], confidence_level: float) ->
         found = np.clip(before + step, 0.2 * before, 5 * before)
         if np.abs(found / before - 1).max() < FIT_TOLERANCE:
             break
-    return found
+    limits[[*known]] = found
+    return limits
 
 
 class Likelihood(NamedTuple):

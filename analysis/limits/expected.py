@@ -38,10 +38,8 @@ def asymptotic_limits(
 
     They are infinite where there is no experiment.
     """
-    found = np.full((len(experiments), len(BANDS)), np.inf)
-    known = {i: one.workspace() for i, one in enumerate(experiments) if one is not None}
-    found[[*known]] = expected_limits([*known.values()], confidence_level)
-    return found
+    workspaces = [None if one is None else one.workspace() for one in experiments]
+    return expected_limits(workspaces, confidence_level)
 
 
 def counting_limits(

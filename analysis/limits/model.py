@@ -20,8 +20,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
 
-from punzinet.analysis.cuts import interpolated_cuts, selected, unseen_background
-from punzinet.analysis.evaluation import Judge
+from punzinet.analysis.cuts import selected, unseen_background
+from punzinet.analysis.evaluation import ScaledFold
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.sections import LimitSettings
 from punzinet.analysis.saved_network import Perceptron
@@ -43,8 +43,7 @@ class Yields:
     background: FloatArray  # (P, H) events at the target luminosity
     background_error: FloatArray  # (P, H)
     unseen: FloatArray  # (H,) events that cannot be excluded where no background passes
-    #: (H,) on the output before the sigmoid.
-    cut: FloatArray = field(default_factory=lambda: np.empty(0))
+    cut: FloatArray  # (H,) on the output before the sigmoid
     #: By parameter, (2, P + 1, H) factors on yields one sigma up and down, the signal's last.
     shared: Mapping[str, FloatArray] = field(default_factory=dict)
 
@@ -67,28 +66,13 @@ class Yields:
         return background, effective
 
 
-def measure_yields(
-    judge: Judge, networks: Mapping[str, tuple[Perceptron, float | None]]
-) -> dict[str, Yields]:
-    """Count signal and background behind cuts.
-
-    Networks, by name, have one cut on the output before the sigmoid, or None for the best cut of
-    every training mass, interpolated between them for the others; validation events choose these.
-    """
-    found, (chooses, counts) = {}, (judge.folds["validation"], judge.judging_fold)
-    for name, (network, one_cut) in networks.items():
-        if one_cut is None:
-            logit = network.logit(chooses.events.features.T)
-            known, (best, _) = judge.training, judge.cuts(chooses.rank(logit))
-            cut = interpolated_cuts(judge.mass[known], best[known], judge.mass)
-        else:
-            cut = np.full(len(judge.mass), one_cut)
-        ranked = counts.rank(network.logit(counts.events.features.T))
-        sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
-        error = np.sqrt(counts.variances(sums, squares))
-        columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
-        found[name] = Yields(counts.backgrounds, *columns, unseen_background(ranked), cut)
-    return found
+def measure_yields(fold: ScaledFold, network: Perceptron, cut: FloatArray) -> Yields:
+    """Count the signal and background of a fold behind cuts (H,) on the output of a network."""
+    ranked = fold.rank(network.logit(fold.events.features.T))
+    sums, squares = selected(ranked, cut)  # (P + 1, H), signal last
+    error = np.sqrt(fold.variances(sums, squares))
+    columns = sums[SIGNAL], error[SIGNAL], sums[:SIGNAL], error[:SIGNAL]
+    return Yields(fold.backgrounds, *columns, unseen_background(ranked), cut)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ a Poisson distribution with its weight as the mean says, at the target luminosit
 """
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -75,11 +74,9 @@ class Scan:
         Background is counted; efficiency, and shared systematic effects, are interpolated. The
         judge knows the windows of the hypotheses, and `variable` is that of its judging events.
         """
-        scanned, fold = copy(judge), self._moved(judge.judging_fold, variable)
-        scanned.mass, scanned.folds, scanned.judging_fold = self.mass, {"validation": fold}, fold
-        behind = network, float(known.cut[0])
+        fold = self._moved(judge.judging_fold, variable)
         return replace(
-            measure_yields(scanned, {"single": behind})["single"],
+            measure_yields(fold, network, np.full(len(self.mass), known.cut[0])),
             efficiency=self.interpolate(known.efficiency),
             efficiency_error=self.interpolate(known.efficiency_error),
             shared={name: self.interpolate(of) for name, of in known.shared.items()},

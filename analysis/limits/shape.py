@@ -100,13 +100,12 @@ class Templates:
         at = np.interp(mass, self.windows.mass, np.arange(len(self.windows)))
         return np.clip(1 - np.abs(np.arange(len(self.windows)) - at) / NEIGHBOURS, 0, None)
 
-    def joined(self, hypothesis: int) -> BoolArray:
-        """The bins (B, K) of a fit: which of the K bins each of them joins.
+    def joined(self, hypothesis: int) -> list[int]:
+        """Which edges (B + 1,) the bins of a fit have.
 
         There is none where no background at all is selected beside the window.
         """
-        total = self.spectra[:, hypothesis].sum(axis=0)
-        squares = self.squares[:, hypothesis].sum(axis=0)
+        total, squares = (of[:, hypothesis].sum(axis=0) for of in (self.spectra, self.squares))
         found: list[tuple[int, int]] = []
 
         def enough(own: slice) -> bool:
@@ -116,14 +115,11 @@ class Templates:
             if zone == 1 or total[self.zones == zone].any():
                 start, *_, last = np.flatnonzero(self.zones == zone).tolist() * 2
                 found += _joined(start, last + 1, enough) or [(start, last + 1)]
-        bins = np.arange(len(total))
-        return np.array([(start <= bins) & (bins < stop) for start, stop in found])
+        return [found[0][0], *(stop for _, stop in found)]
 
     def borders(self, hypothesis: int) -> FloatArray:
         """Edges (B + 1,) of the bins of a fit, in the unit of the variable."""
-        bins = self.joined(hypothesis).any(axis=0)
-        starts = self.joined(hypothesis).argmax(axis=1)
-        at = self.edges[[*starts, np.flatnonzero(bins)[-1] + 1]]
+        at = self.edges[self.joined(hypothesis)]
         return np.asarray(self.windows.centre[hypothesis] + self.windows.sigma[hypothesis] * at)
 
     def spread(self, hypothesis: int, counting: Sequence[Workspace | None]) -> dict[str, Any]:
@@ -133,8 +129,12 @@ class Templates:
         selected around a window but not in it is scaled, and as uncertain, as in the nearest one.
         InputError if the experiment has a background that is none of the templates.
         """
-        mass, join = self.windows.mass, self.joined(hypothesis).astype(float)
-        window = np.sign(join @ self.inside)
+        mass, (*starts, stop) = self.windows.mass, self.joined(hypothesis)
+
+        def join(values: FloatArray) -> FloatArray:
+            return np.add.reduceat(values[..., :stop], starts, axis=-1)
+
+        window = np.sign(join(self.inside.astype(float)))
         known = [_samples(one) if one else {} for one in counting]
         signal, own = known[hypothesis]["signal"], counting[hypothesis] or {}
         if strange := known[hypothesis].keys() - {"signal", UNSEEN, *self.backgrounds}:
@@ -143,17 +143,17 @@ class Templates:
                 f"{min(strange)}, of which no event is selected; run `punzinet select` and "
                 "`punzinet limits` again."
             )
-        data = signal["data"][0] * join @ self.peak(mass[hypothesis])
+        data = signal["data"][0] * join(self.peak(mass[hypothesis]))
         samples = [_binned(signal, data)]
         for name, change in self.changes.get(SIGNAL_PROCESS, {}).items():
             near = self._near(mass[hypothesis]) * change[0, 0].any(axis=-1)  # those that are varied
             weights = np.stack([near, near**2])[:, None]
-            nominal, added = ((weights @ one)[..., 0, :] @ join.T for one in (self.peaks, change))
+            nominal, added = (join((weights @ one)[..., 0, :]) for one in (self.peaks, change))
             samples[0]["modifiers"] += _varied(name, data, window, nominal, added)
         for p, name in enumerate(self.backgrounds):
             inside = self.spectra[p] @ self.inside, np.sqrt(self.squares[p] @ self.inside)
             there = [h for h, one in enumerate(known) if name in one and inside[0][h] > 0]
-            events, squares = join @ self.spectra[p, hypothesis], join @ self.squares[p, hypothesis]
+            events, squares = (join(of[p, hypothesis]) for of in (self.spectra, self.squares))
             if there and events.any():
                 nearest = min(there, key=lambda h: abs(mass[h] - mass[hypothesis]))
                 like = known[nearest][name]
@@ -162,7 +162,7 @@ class Templates:
                 samples.append(_binned(like, data, error))
                 nominal = np.array([events, squares])
                 for parameter, change in self.changes.get(name, {}).items():
-                    added = change[:, :, hypothesis] @ join.T
+                    added = join(change[:, :, hypothesis])
                     samples[-1]["modifiers"] += _varied(parameter, data, window, nominal, added)
         if unseen := known[hypothesis].get(UNSEEN):
             samples.append(_binned(unseen, unseen["data"][0] * window, window))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import read_json
 from punzinet.analysis.io.histograms import read_templates
@@ -27,8 +28,9 @@ from punzinet.analysis.limits.systematics import (
 )
 from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.saved_network import load_network
+from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import load_sample
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.runs.observation import read_injected, run_observation
 
@@ -64,19 +66,19 @@ def run_limits(
         names["best"] = reference
     saved = {key: load_network(output.network(name), windows.search) for key, name in names.items()}
     cut, folds = saved["single"].single_cut, manifest.training.folds
-    networks = {key: (one.network, cut if key == "single" else None) for key, one in saved.items()}
     sample = load_sample(output.tensors, windows, folds, every_mass=True)
     judge = Judge(sample, windows.training, measured_figure(manifest, output, windows), luminosity)
-    yields, effects = measure_yields(judge, networks), {}
-    for key, one in saved.items() if manifest.systematics else ():
-        of = yields[key].backgrounds, (one.network, yields[key].cut)
-        effects[key] = measure_systematics(manifest, output, windows, *of)
-        factors = {name: effect.factor for name, effect in effects[key].items()}
-        yields[key] = replace(yields[key], shared=factors)
-    experiments = {
-        key: CountingExperiment.all_of(one, windows.mass, luminosity, settings)
-        for key, one in yields.items()
-    }
+    yields, effects, experiments = {}, {}, {}
+    for key, one in saved.items():
+        cuts = np.full(len(windows), cut) if key == "single" else _best_cuts(judge, one.network)
+        known = measure_yields(judge.judging_fold, one.network, cuts)
+        if manifest.systematics:
+            effects[key] = measure_systematics(
+                manifest, output, windows, known.backgrounds, (one.network, cuts)
+            )
+            known = replace(known, shared={n: effect.factor for n, effect in effects[key].items()})
+        yields[key] = known
+        experiments[key] = CountingExperiment.all_of(known, windows.mass, luminosity, settings)
     spectra = bands = None
     if settings.background == "sidebands":
         spectra = read_spectra(output.tensors, windows, folds, saved["single"].network, cut)
@@ -91,17 +93,16 @@ def run_limits(
     about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
     folder = output.limits.parent
     limits.write(output.limits, about)
-    known = {f"{one.mass:g}": one.workspace() for one in experiments["single"] if one}
+    workspaces = {f"{one.mass:g}": one.workspace() for one in experiments["single"] if one}
     written = [output.limits, *write_note(folder, limits)]
-    written += write_workspaces((output.workspaces, folder / "datacards"), known)
+    written += write_workspaces((output.workspaces, folder / "datacards"), workspaces)
     if effects:
         impact = impacts(experiments["single"], level, effects["single"])
         what = effects["single"], impact, yields["single"]
         write_systematics(output.systematics, *what, mass=windows.mass, provenance=about)
         written.append(output.systematics)
     if spectra and bands:
-        of_bands = windows, settings.sidebands, bands, spectra
-        write_sidebands(output.sidebands, *of_bands, about=about)
+        write_sidebands(output.sidebands, windows, settings.sidebands, bands, spectra, about=about)
         written.append(output.sidebands)
     observation = None
     if unblind or inject:
@@ -112,9 +113,17 @@ def run_limits(
             injected=None if unblind else read_injected(inject, windows.mass),
         )  # fmt: skip
         written += [output.observed, *write_note(folder, limits, observation)]
-    of_beams = manifest.beams.sqrt_s, windows.search
-    written += write_hepdata(folder / "hepdata", limits, *of_beams, observation)
+    written += write_hepdata(
+        folder / "hepdata", limits, manifest.beams.sqrt_s, windows.search, observation
+    )
     return Found(written, limits, observation)
+
+
+def _best_cuts(judge: Judge, network: Perceptron) -> FloatArray:
+    """Best cuts (H,) of the masses trained for, by validation events; interpolated for others."""
+    chooses, known = judge.folds["validation"], judge.training
+    best, _ = judge.cuts(chooses.rank(network.logit(chooses.events.features.T)))
+    return interpolated_cuts(judge.mass[known], best[known], judge.mass)
 
 
 def _limits_of(
@@ -142,8 +151,7 @@ def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], Sha
     fitted = np.flatnonzero(known).tolist()
     fits = {names[h]: templates.spread(h, counting) for h in fitted}
     edges = {names[h]: templates.borders(h).tolist() for h in fitted}
-    shape = np.full_like(single.asymptotic, np.inf)
-    shape[known] = expected_limits([*fits.values()], level)
+    shape = expected_limits([*map(fits.get, names)], level)
     about = single.network, limits.luminosity, level, limits.mass
     of_all = [edges.get(name, []) for name in names]
     result = ShapeLimits(*about, single.asymptotic, shape, of_all)

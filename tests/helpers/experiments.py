@@ -61,6 +61,7 @@ def counted(background, error, efficiency=0.2, **settings):
         background=np.array(background)[:, None],
         background_error=np.array(error)[:, None],
         unseen=np.array([0.3]),
+        cut=np.zeros(1),
     )
     (one,) = CountingExperiment.all_of(yields, np.array([2.5]), 50.0, LimitSettings(**settings))
     return one

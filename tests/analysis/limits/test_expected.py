@@ -65,7 +65,6 @@ def test_reactions_are_written_as_hepdata_does(mathtext, words):
     assert hepdata_reaction(mathtext) == words
 
 
-TOYS = 400
 BOTH = asymptotic_limits, counting_limits
 
 
@@ -190,31 +189,3 @@ def test_many_events_are_asymptotic():
     experiments = [alike(400.0, 1e6, 0.02)]
     asymptotic, counting = (limits(experiments, 0.9)[0, 2] for limits in BOTH)
     assert counting == pytest.approx(asymptotic, rel=0.02)
-
-
-def median_cls(one, cross_section):
-    """Expected CLs at a cross-section, from the distributions of q̃ over toys of pyhf."""
-    model, data = model_of(one)
-    np.random.seed(1)  # noqa: NPY002  # pyhf draws from numpy's global generator
-    calculator = pyhf.infer.calculators.ToyCalculator(data, model, ntoys=TOYS, track_progress=False)
-    with_signal, without = (
-        np.asarray(distribution.samples) for distribution in calculator.distributions(cross_section)
-    )
-    middle = np.median(without)
-    return float(np.mean(with_signal >= middle) / np.mean(without >= middle))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("background", "effective", "signal"),
-    [(50.85, 220.0, 8.2), (15.0, 66.0, 8.0), (6.52, 29.0, 7.85), (0.67, 3.0, 6.3)],
-)
-def test_toys_exclude_about_as_often(background, effective, signal):
-    """Yields of 1.3, 1.9 and 3.7 GeV of the default data, and some between the first two."""
-    one = experiment(background, effective, 0.1, 0.05, 0.01, signal=signal)
-    found = (limits([one], 0.9)[0, 2] for limits in BOTH)
-    by_asymptotic, by_counting = (median_cls(one, limit) for limit in found)
-    # CLs falls by about a tenth for 5 % more signal; 400 toys are good to 0.02.
-    assert 0.05 < by_counting < 0.15
-    if background > 5:
-        assert 0.05 < by_asymptotic < 0.15

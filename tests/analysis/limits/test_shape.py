@@ -280,15 +280,15 @@ def test_a_peak_between_masses_is_the_one_simulated_there():
 def test_bins_hold_enough_background_and_end_at_the_window():
     templates = selected(np.random.default_rng(4), **EVENTS)
     for h in range(3):
-        join, edges = templates.joined(h), templates.borders(h)
-        assert join.sum(axis=0).max() == 1
+        (*starts, stop), edges = templates.joined(h), templates.borders(h)
         assert edges[[0, -1]] == pytest.approx(MASS[h] ** 2 + SIGMA * EDGES[[0, -1]])
         for border in (WINDOWS.low[h], WINDOWS.high[h]):
             assert np.abs(edges - border).min() < 1e-9
         sums, squares = (
-            of[:, h].sum(axis=0) @ join.T for of in (templates.spectra, templates.squares)
+            np.add.reduceat(of[:, h].sum(axis=0)[:stop], starts)
+            for of in (templates.spectra, templates.squares)
         )
-        zones = [set(templates.zones[row]) for row in join]
+        zones = templates.zones[starts].tolist()
         alone = np.array([zones.count(zone) == 1 for zone in zones])
         assert (sums**2 >= FEWEST * squares)[~alone].all()
 

@@ -73,7 +73,8 @@ def judged(manifest, done):
     content = json.loads((done.network("punzi-00") / "network.json").read_text())
     variable = judging_column(done.tensors, windows, folds, windows.search.variable.name)
     network = untrained().perceptron
-    known = measure_yields(judge, {"single": (network, content["cut"])})["single"]
+    cut = np.full(len(windows), content["cut"])
+    known = measure_yields(judge.judging_fold, network, cut)
     return judge, Scan.of(windows), network, known, variable
 
 

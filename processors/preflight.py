@@ -41,6 +41,7 @@ class InputFile:
     uuid: str = ""  # written by ROOT
     size: int = -1  # bytes; of a URL, -1
     changed: int = -1  # time of its last change, ns; of a URL, -1
+    expected: int | None = None  # entries by the manifest, None where it says nothing about it
 
     @property
     def state(self) -> tuple[int, int, str, str, int, str]:
@@ -66,8 +67,9 @@ class MissingFile(NamedTuple):
     """A file that cannot be processed."""
 
     dataset: str
-    path: str  # or URL
-    problem: str
+    file: str  # path or URL
+    entries: int | None  # that the manifest expects, None where it says nothing about it
+    reason: str
 
 
 def preflight(
@@ -91,7 +93,7 @@ def preflight(
         try:
             return opening.patiently(path, lambda: inspect_file(dataset, path, stem, *columns))
         except InputError as error:
-            return MissingFile(dataset.name, path, str(error))
+            return MissingFile(dataset.name, path, _expected(dataset, path), str(error))
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(look_at, todo))
@@ -106,9 +108,9 @@ def preflight(
                 f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
                 "`files`; fetch it, or correct `entries`."
             )
-            missing.append(MissingFile(dataset.name, name, problem))
+            missing.append(MissingFile(dataset.name, name, _expected(dataset, name), problem))
     if missing and not allow_missing:
-        raise InputError(missing[0].problem)
+        raise InputError(missing[0].reason)
     for dataset in datasets:
         own = [file for file in files if file.dataset == dataset.name]
         for file in own:
@@ -162,7 +164,8 @@ def inspect_file(
                     f"{source} has {found} entries, but tree {dataset.tree} has {entries}, and "
                     f"`{column}` has to be one number for each of them; make the file again."
                 )
-    return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, uuid, size, changed)
+    state = uuid, size, changed, _expected(dataset, path)
+    return InputFile(dataset.name, path, dataset.tree, entries, columns, stem, *state)
 
 
 def find_columns(
@@ -266,7 +269,7 @@ def _check_factors(files: Sequence[InputFile], manifest: Manifest) -> None:
 
 def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
     total, advice = sum(file.entries for file in files), "fetch the whole file"
-    found = [(f"{f.path} has", f.entries, expected_entries(dataset, f.path), advice) for f in files]
+    found = [(f"{file.path} has", file.entries, file.expected, advice) for file in files]
     if isinstance(dataset.entries, int):
         found = [("its files have", total, dataset.entries, "find the missing files")]
     for what, entries, expected, advice in found:
@@ -282,8 +285,7 @@ def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
         )
 
 
-def expected_entries(dataset: Dataset, path: str) -> int | None:
-    """Entries that the manifest expects in a file, None where it says nothing about it."""
+def _expected(dataset: Dataset, path: str) -> int | None:
     if not isinstance(dataset.entries, dict):
         return None
     return dataset.entries.get(path, dataset.entries.get(PurePosixPath(path).name))

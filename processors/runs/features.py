@@ -29,7 +29,7 @@ from punzinet.processors.datasets import Chunk, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import planned
-from punzinet.processors.preflight import InputFile, expected_entries
+from punzinet.processors.preflight import InputFile
 from punzinet.processors.runs.reading import Reading, open_reading
 
 #: Rows of one event, on average, that no reconstruction leaves in a file.
@@ -94,11 +94,12 @@ def run_features(
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
         twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
-    missing = {"missing": reading.gaps()} if reading.allow_missing else {}
     files.write_json(written[0], {"provenance": settings, "datasets": fates})
     written += write_cutflow(written[0], fates)
-    found = {"datasets": complete, "twice": twice, **missing}
-    files.write_json(written[1], {"provenance": settings, **found})
+    content: dict[str, Any] = {"provenance": settings, "datasets": complete, "twice": twice}
+    if reading.allow_missing:
+        content["missing"] = [file._asdict() for file in reading.missing]
+    files.write_json(written[1], content)
     return [*written, *(tensors / name for name in names)]
 
 
@@ -324,7 +325,7 @@ def _completeness(
         twice[chunk.file] += part.get("repeated", 0)
     rows = [
         {"file": file.path, "source": file.source, "read": read[file.location],
-         "present": file.entries, "expected": expected_entries(section, file.path)}
+         "present": file.entries, "expected": file.expected}
         for file in files
     ]  # fmt: skip
     by_file = {file.path: count for file in files if (count := twice[file.location])}

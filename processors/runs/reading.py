@@ -66,22 +66,18 @@ class Reading:
 
     def expected(self, dataset: str) -> int:
         """Entries that a dataset should have; InputError if those of a missing file are unknown."""
-        section, total = self.manifest.datasets[dataset], 0
-        if isinstance(section.entries, int):
-            return section.entries
-        files: list[InputFile | MissingFile] = [*self.files, *self.missing]
-        for file in (file for file in files if file.dataset == dataset):
-            entries = preflight.expected_entries(section, file.path)
-            if isinstance(file, InputFile):
-                entries = entries or file.entries
-            elif entries is None:
-                raise InputError(
-                    f"{file.problem} To go on without it, say under `datasets.{dataset}.entries` "
-                    "how many entries there should be: the normalisation of what is left depends "
-                    "on it."
-                )
-            total += entries
-        return total
+        entries = self.manifest.datasets[dataset].entries
+        if isinstance(entries, int):
+            return entries
+        own = [file for file in self.files if file.dataset == dataset]
+        gone = [file for file in self.missing if file.dataset == dataset]
+        for file in (file for file in gone if file.entries is None):
+            raise InputError(
+                f"{file.reason} To go on without it, say under `datasets.{dataset}.entries` how "
+                "many entries there should be: the normalisation of what is left depends on it."
+            )
+        there = sum(file.expected or file.entries for file in own)
+        return there + sum(file.entries or 0 for file in gone)
 
     def shares(self) -> dict[str, float]:
         """Processed share of each dataset that is not processed whole.
@@ -106,14 +102,6 @@ class Reading:
                 )
             found[name] = processed / expected
         return found
-
-    def gaps(self) -> list[dict[str, Any]]:
-        """All that is missing, and why, as JSON."""
-        rows: list[dict[str, Any]] = []
-        for name, path, problem in self.missing:
-            entries = preflight.expected_entries(self.manifest.datasets[name], path)
-            rows.append({"dataset": name, "file": path, "entries": entries, "reason": problem})
-        return rows
 
     def describe(self) -> dict[str, DatasetInfo]:
         """What processors have to know of all datasets; InputError as for `shares`."""

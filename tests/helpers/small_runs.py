@@ -47,11 +47,10 @@ def save_network(output, name, cut=None, network=None):
 
 
 def predict(network, ntuple, target, chunk_size, **how):
-    """Write the friend of an ntuple of background, read like `how`; the steps it took as well."""
+    """Write the friend of an ntuple of background, read like `how`."""
     mine = {"process": "tautau", "files": [str(ntuple)], **how}
     manifest = make_manifest({"mine": mine, "signal": "s.root"})
     alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
-    file, steps = inspect_file(manifest.datasets["mine"], str(ntuple), "mine"), []
+    file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
     dataset = describe_datasets(alone, [file])["mine"]
-    done = predict_file(file, network, dataset, target, chunk_size=chunk_size, advance=steps.append)
-    return done, steps
+    return predict_file(file, network, dataset, target, chunk_size=chunk_size)

@@ -34,8 +34,8 @@ class Judgement:
 
     The arrays have names. Each begins with the loss, ``bce`` or ``punzi``, and goes on with
 
-    - ``<kind>/cut``, ``<kind>/background`` (events), ``<kind>/effective`` (simulated events behind
-      that) and ``<kind>/sigma`` (σ_min in fb), (N, H), for the kinds of `cuts_of`;
+    - ``<kind>/cut``, ``<kind>/effective`` (simulated background events behind it) and
+      ``<kind>/sigma`` (σ_min in fb), (N, H), for the kinds of `cuts_of`;
     - ``<kind>/replicas``, σ_min in R resampled samples, (N, R, H);
     - ``signal/<kind>`` and ``background/<kind>`` for the kinds ``best`` and ``single``: sums of
       weights and of their squares of what passes along the mass, (N, 2, H);
@@ -49,10 +49,6 @@ class Judgement:
     training: BoolArray  # (H,) which were trained on
     converged: BoolArray  # (N,) which of the networks converged
     arrays: dict[str, FloatArray]
-
-    def sigma(self, loss: str, kind: str) -> FloatArray:
-        """(N, H) σ_min in fb."""
-        return self.arrays[f"{loss}/{kind}/sigma"]
 
     def first(self, networks: int) -> Self:
         """The same of the first few networks."""
@@ -118,7 +114,6 @@ def judge(
             sigma = resampled.sigma_min(logit, cut, unseen, scaled.merit).astype(np.float32)
             collected[f"{loss}/{kind}/cut"].append(cut)
             collected[f"{loss}/{kind}/sigma"].append(chosen.sigma_min)
-            collected[f"{loss}/{kind}/background"].append(chosen.background)
             collected[f"{loss}/{kind}/effective"].append(chosen.effective)
             collected[f"{loss}/{kind}/replicas"].append(sigma)
             if kind not in {"best", "single"}:

@@ -18,7 +18,7 @@ def test_error_of_a_mean_is_its_standard_error(make_judgement):
     judgement = make_judgement(networks=7)
     statistics = Statistics({MAIN: judgement})
     measured = statistics.measure(statistics.mean("punzi/single")[:, 5])
-    fom = 1 / judgement.sigma("punzi", "single")[:, 5]
+    fom = 1 / judgement.arrays["punzi/single/sigma"][:, 5]
     assert measured.value == pytest.approx(fom.mean())
     assert measured.error == pytest.approx(fom.std(ddof=1) / np.sqrt(7))
 

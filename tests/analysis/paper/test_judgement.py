@@ -33,8 +33,9 @@ def test_a_variation_is_compared_with_the_networks_it_began_with(make_judgement)
     own = {k: a for k, a in make_judgement(networks=2).arrays.items() if not k.startswith("bce")}
     varied = judgement.Judgement(main.mass, main.training, main.converged[:2], own)
     both = varied.after(main.first(2))
-    np.testing.assert_array_equal(both.sigma("bce", "best"), main.sigma("bce", "best")[:2])
-    assert both.sigma("punzi", "single") is varied.sigma("punzi", "single")
+    bce, punzi = "bce/best/sigma", "punzi/single/sigma"
+    np.testing.assert_array_equal(both.arrays[bce], main.arrays[bce][:2])
+    assert both.arrays[punzi] is own[punzi]
 
 
 def test_best_cuts_are_interpolated_to_masses_that_were_not_trained_on():

@@ -54,10 +54,10 @@ def background_variance(background: Count, by_process: Any, overall: float, shif
     uncertainties it is B to the last bit.
     """
     variance: Count = background + (background * overall) ** 2
-    for of in shifts:
+    for k in range(len(shifts)):
         shift = 0.0
-        for process in range(len(of)):
-            shift = shift + of[process] * by_process[process]
+        for process in range(shifts.shape[1]):
+            shift = shift + shifts[k, process] * by_process[process]
         variance = variance + shift**2
     return variance
 
@@ -67,11 +67,11 @@ def variance_slope(
 ) -> Count:
     """Derivative of V with respect to B_p of a process: 1 + 2r²B + 2 Σ_k δ_kp Σ_q δ_kq B_q."""
     slope: Count = 1 + 2 * overall**2 * background
-    for of in shifts:
+    for k in range(len(shifts)):
         shift = 0.0
-        for other in range(len(of)):
-            shift = shift + of[other] * by_process[other]
-        slope = slope + 2 * of[process] * shift
+        for other in range(shifts.shape[1]):
+            shift = shift + shifts[k, other] * by_process[other]
+        slope = slope + 2 * shifts[k, process] * shift
     return slope
 
 

@@ -50,13 +50,9 @@ def counting_limits(
     The counts at which they are taken are the quantiles of what the background alone gives;
     being integers, neighbouring bands can coincide where few events are expected.
     """
-
-    def bands(one: CountingExperiment | None) -> FloatArray:
-        no_limit = np.full(len(BANDS), np.inf)
-        return no_limit if one is None else _bands(one, confidence_level, points_log2)
-
     with ThreadPoolExecutor() as pool:  # the sums do not hold Python's lock
-        return np.array([*pool.map(bands, experiments)]).reshape(-1, len(BANDS))
+        bands = pool.map(lambda one: _bands(one, confidence_level, points_log2), experiments)
+        return np.array([*bands]).reshape(-1, len(BANDS))
 
 
 class Possible(NamedTuple):
@@ -71,8 +67,10 @@ class Possible(NamedTuple):
         return float((self.weight * gammaincc(count + 1, self.background)).mean())
 
 
-def _bands(one: CountingExperiment, confidence_level: float, points_log2: int) -> FloatArray:
+def _bands(one: CountingExperiment | None, confidence_level: float, points_log2: int) -> FloatArray:
     """Limits of one experiment, (5,) in fb."""
+    if one is None:
+        return np.full(len(BANDS), np.inf)
     events = possible(one, points(one, points_log2))
     # By Cantelli's inequality no more is counted in 98 % of all cases, which is beyond the bands.
     most = range(int(events.background.mean() + 7 * _spread(events)) + 1)

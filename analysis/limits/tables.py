@@ -50,40 +50,33 @@ def write_note(folder: Path, limits: Limits, observed: Observation | None = None
     single = limits.selections["single"]
     of, one = (observed, observed) if observed else (limits, single)
     expected = observed.expected if observed else single.counting
+    coupling = of.coupling(expected)[:, 2]
     columns = {"mass_gev": of.mass, "background": one.background, "efficiency": one.efficiency}
     columns |= {"effective_events": one.effective_events}
-    columns |= dict(zip(_BANDS, expected.T, strict=True))
-    columns["expected_coupling"] = of.coupling(expected)[:, 2]
+    columns |= dict(zip(_BANDS, expected.T, strict=True)) | {"expected_coupling": coupling}
     header = [r"$m$ [GeV]", "background", "efficiency", "expected [fb]", "$g'$"]
-    shown, stem = [*range(len(of.mass))], folder / "limits"
+    unseen = np.where((one.effective_events == 0) & (one.efficiency > 0), "$<", "$").tolist()
+    cells = [
+        [f"{mass:g}" for mass in of.mass.tolist()],
+        [latex_number(n).replace("$", sign, 1)
+         for n, sign in zip(one.background.tolist(), unseen, strict=True)],
+        [latex_number(share) for share in one.efficiency.tolist()],
+        [latex_band(*band[1:4]) for band in expected.tolist()],
+        [latex_number(value, 2) for value in coupling.tolist()],
+    ]  # fmt: skip
+    lines, stem = np.array(cells).T, folder / "limits"
     if observed:
+        upper = observed.coupling(observed.limit)
         columns |= {observed.source: observed.count.astype(float), "observed_fb": observed.limit}
-        columns["observed_coupling"] = observed.coupling(observed.limit)
-        columns |= {
-            "local_p_value": observed.p_value,
-            "background_error": observed.background_error,
-        }
+        columns |= {"observed_coupling": upper, "local_p_value": observed.p_value}
+        columns |= {"background_error": observed.background_error}
         header += [observed.source, "observed [fb]", "$g'$", "local $p$"]
-        shown, stem = np.flatnonzero(observed.hypothesis).tolist(), folder / "observed"
-    rows = [*zip(*(column.tolist() for column in columns.values()), strict=True)]
-    table = write_latex(
-        stem.with_suffix(".tex"), "r" * len(header), header,
-        [[_line(dict(zip(columns, rows[i], strict=True))) for i in shown]],
-    )  # fmt: skip
+        found = zip(observed.count, observed.limit, upper, observed.p_value, strict=True)
+        more = [[f"{count}", *map(latex_number, numbers)] for count, *numbers in found]
+        lines, stem = np.hstack([lines, more])[observed.hypothesis], folder / "observed"
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    table = write_latex(stem.with_suffix(".tex"), "r" * len(header), header, [lines.tolist()])
     return [write_csv(stem.with_suffix(".csv"), [[*columns], *rows]), table]
-
-
-def _line(row: dict[str, float]) -> list[str]:
-    background = latex_number(row["background"])
-    if row["effective_events"] == 0 and row["efficiency"] > 0:
-        background = background.replace("$", "$<", 1)
-    cells = [f"{row['mass_gev']:g}", background, latex_number(row["efficiency"])]
-    cells.append(latex_band(*(row[name] for name in _BANDS[1:4])))
-    cells.append(latex_number(row["expected_coupling"], 2))
-    for source in {"data", "pseudo-data"} & {*row}:
-        more = (row[name] for name in ("observed_fb", "observed_coupling", "local_p_value"))
-        cells += [f"{row[source]:.0f}", *map(latex_number, more)]
-    return cells
 
 
 def write_hepdata(

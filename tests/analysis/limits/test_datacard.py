@@ -44,29 +44,40 @@ def expected(text, theta, gamma, strength):
     return rates.sum(), constraints
 
 
-@pytest.mark.parametrize("uncertainty", [0.1, {"tautau": 0.2, "eemumu": 0.3}])
-def test_a_counting_card_expects_what_pyhf_expects(uncertainty):
+@pytest.mark.parametrize(
+    ("uncertainty", "parameters"),  # one is common, several are independent
+    [
+        (0.1, {"background": ["-", "1.1", "1.1"]}),
+        (
+            {"tautau": 0.2, "eemumu": 0.3},
+            {"background_tautau": ["-", "1.2", "-"], "background_eemumu": ["-", "-", "1.3"]},
+        ),
+    ],
+)
+def test_a_counting_card_expects_what_pyhf_expects(uncertainty, parameters):
     workspace = counted([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty).workspace()
     workspace["channels"][0]["samples"][1]["modifiers"].append(
         {"name": "resolution", "type": "normsys", "data": {"hi": 1.2, "lo": 0.95}}
     )
     text = datacard(workspace)
     assert "0.95/1.2" in text
-    assert read_card(text)[0]["observation"] == [["4"]]
+    head, _, rows = read_card(text)
+    assert head["observation"] == [["4"]]
+    assert {name: of for name, _, *of in rows if name.startswith("background")} == parameters
     model = pyhf.Workspace(workspace).model()
     rng = np.random.default_rng(3)
     for _ in range(5):  # beyond one sigma both are exponentials
         theta, gamma = {}, {}
-        parameters = np.array(model.config.suggested_init())
+        values = np.array(model.config.suggested_init())
         for name in model.config.par_order:
             where = model.config.par_slice(name)
             if name.startswith("statistics"):
-                parameters[where] = gamma[name] = rng.uniform(0.5, 1.5)
+                values[where] = gamma[name] = rng.uniform(0.5, 1.5)
             elif name != "cross_section":
-                parameters[where] = theta[name] = rng.choice([-1, 1]) * rng.uniform(1, 3)
-        strength = parameters[model.config.poi_index] = rng.uniform(0.1, 2)
+                values[where] = theta[name] = rng.choice([-1, 1]) * rng.uniform(1, 3)
+        strength = values[model.config.poi_index] = rng.uniform(0.1, 2)
         events, counts = expected(text, theta, gamma, strength)
-        assert events == pytest.approx(model.expected_actualdata(parameters)[0], rel=1e-9)
+        assert events == pytest.approx(model.expected_actualdata(values)[0], rel=1e-9)
         assert counts == {"statistics_tautau": 9, "statistics_eemumu": 4}
         for name, count in counts.items():
             assert model.config.param_set(name).auxdata == pytest.approx([count])

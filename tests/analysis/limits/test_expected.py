@@ -26,22 +26,6 @@ def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_l
     assert counted([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 
-@pytest.mark.parametrize(
-    ("uncertainty", "names"),
-    [
-        (0.1, ["background", "background"]),
-        ({"tautau": 0.2, "eemumu": 0.3}, ["background_tautau", "background_eemumu"]),
-    ],
-)
-def test_one_uncertainty_is_common_and_several_are_independent(uncertainty, names):
-    one = counted([3.0, 1.0], [1.0, 0.5], background_uncertainty=uncertainty)
-    samples = one.workspace()["channels"][0]["samples"]
-    factors = [m for s in samples for m in s["modifiers"] if m["type"] == "normsys"]
-    assert [m["name"] for m in factors if m["name"].startswith("background")] == names
-    for factor in factors:  # log-normal
-        assert factor["data"]["hi"] * factor["data"]["lo"] == pytest.approx(1)
-
-
 def test_workspace_is_histfactory_and_expects_what_the_yields_say():
     workspace = pyhf.Workspace(counted([3.0, 1.0], [1.0, 0.5]).workspace())
     model = workspace.model()

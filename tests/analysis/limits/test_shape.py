@@ -317,14 +317,10 @@ def test_what_is_not_in_the_window_is_as_uncertain_as_in_the_nearest_one():
 
 
 def test_limits_are_read_as_they_were_written(tmp_path):
-    bands = np.outer([1.0, 2.0], [1, 2, 3, 4, 5])
-    bands[1] = np.inf
+    bands = np.array([[1.0, 2, 3, 4, 5], [np.inf] * 5])
     about = "punzi-00", 50.0, 0.9, np.array([1.0, 2.0])
-    limits = ShapeLimits(*about, 2 * bands, bands, [[0.5, 1.0], []])
-    limits.write(path := tmp_path / "shape.json", {})
-    read = ShapeLimits.read(path)
-    np.testing.assert_array_equal(read.shape, bands)
-    np.testing.assert_array_equal(read.gain, [2.0, np.nan])
+    ShapeLimits(*about, 2 * bands, bands, [[0.5, 1.0], []]).write(path := tmp_path / "s.json", {})
+    np.testing.assert_array_equal(ShapeLimits.read(path).shape, bands)
     content = json.loads(path.read_text())
     assert content["gain"] == [2.0, None]
     path.write_text(json.dumps(content | {"mass": [1.0]}))

@@ -45,15 +45,9 @@ class Stratum:
     records: Records = field(init=False)  # of the batches
     counts: Counts = field(init=False)  # of all batches together
 
-    def record(self) -> dict[str, Any]:
-        """What was simulated, as JSON."""
-        counts = self.counts
-        if isinstance(self.generator, SignalGenerator):
-            made = {"mass": self.generator.mass, "generated": counts.trials}
-            return {**made, "entries": counts.entries}
-        found = {"name": self.generator.name, "trials": counts.trials, "entries": counts.entries}
-        section = _measured(counts.cross_section())
-        return {**found, "largest_expectation": counts.largest, "cross_section_fb": section}
+    def plan(self, trials: int, size: Scale, attempt: int | None = None) -> None:
+        """Have other batches, those of a pilot run without an attempt."""
+        self.batches = sampling.batches(self.dataset.name, self.index, trials, size, attempt)
 
 
 @dataclass(frozen=True)
@@ -74,29 +68,26 @@ class _Simulation:
 
     def produce(self) -> list[Stratum]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials."""
-        pilot = sampling.pilot_trials(self.size.luminosity)
         strata = []
         for dataset in self.manifest.part().datasets.values():
             if dataset.simulate is not None:
                 made = sampling.generators(dataset.simulate, self.signal, self.detector)
                 for i, generator in enumerate(made):
-                    if dataset.is_signal:
-                        planned = [Batch(dataset.name, i, 0, self.size.signal_events)]
-                    else:
-                        planned = sampling.batches(dataset.name, i, pilot, self.size)
-                    strata.append(Stratum(dataset, i, generator, planned))
+                    own = [Batch(dataset.name, i, 0, self.size.signal_events)]
+                    strata.append(Stratum(dataset, i, generator, own))
         background = [stratum for stratum in strata if not stratum.dataset.is_signal]
+        for one in background:
+            one.plan(sampling.pilot_trials(self.size.luminosity), self.size)
         self.run("pilot", background, "Exploring weights")
         for process in _by_dataset(background):
             needed = sampling.needed_trials([one.counts for one in process], self.size)
             for one, trials in zip(process, needed, strict=True):
-                one.batches = sampling.batches(one.dataset.name, one.index, trials, self.size, 0)
+                one.plan(trials, self.size, 0)
         self.run("events", strata, "Simulating events")
         for attempt in range(1, ATTEMPTS + 1):
             again = [one for one in background if sampling.more_trials(one.counts)]
             for one in again:
-                place = one.dataset.name, one.index, sampling.more_trials(one.counts)
-                one.batches = sampling.batches(*place, self.size, attempt)
+                one.plan(sampling.more_trials(one.counts), self.size, attempt)
             self.run(f"events-{attempt}", again, "Simulating again with more trials")
         return strata
 
@@ -194,13 +185,14 @@ def _record(strata: Sequence[Stratum], size: Scale) -> dict[str, Any]:
     if dataset.is_signal:
         made: dict[str, Any] = {"generated": size.signal_events}
     else:
-        values, errors = np.transpose([stratum.counts.cross_section() for stratum in strata])
-        section = float(values.sum()), float(np.sqrt((errors**2).sum()))
+        section = sampling.cross_section(stratum.counts for stratum in strata)
         made = {"luminosity": size.luminosity, "cross_section_fb": _measured(section)}
     steps = total.cutflow.items()
     cutflow = [{"step": step, "events": n, "weight": weight} for step, (n, weight) in steps]
+    of = [(one.generator.name, one.counts) for one in strata]
+    rows = [{"name": name, "trials": n.trials, "entries": n.entries} for name, n in of]
     found = {"process": dataset.process, "entries": total.entries, **made}
-    return {**found, "cutflow": cutflow, "strata": [stratum.record() for stratum in strata]}
+    return {**found, "cutflow": cutflow, "strata": rows}
 
 
 def _events(strata: Sequence[Stratum]) -> Iterator[Events]:

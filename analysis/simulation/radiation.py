@@ -38,10 +38,7 @@ Frame = tuple[Momentum, Vector]
 
 @njit(cache=True)
 def lepton_loop(s: float, mass: float) -> float:
-    """Contribution of one lepton to `vacuum_polarisation`, to one loop.
-
-    The closed form loses its digits where s is a millionth of the mass squared.
-    """
+    """Contribution of one lepton to `vacuum_polarisation`, to one loop; not for s << mass^2."""
     ratio = 4 * mass**2 / s
     if ratio < 1:
         velocity = sqrt(1 - ratio)
@@ -194,21 +191,6 @@ def radiate_off_beams(
         z = electron[3] / electron[0] - positron[3] / positron[0]
         axis = p4.direction((0.0, x, y, z))
     return first, second, (reduced, axis)
-
-
-@njit(cache=True)
-def collide(
-    rng: Random, sqrt_s: float, threshold: float
-) -> tuple[Momentum, Momentum, Frame, float]:
-    """Draw photons off both beams for what needs the energy `threshold`: see `radiate_off_beams`.
-
-    With them and the frame of the collision comes the weight, zero where too little is left.
-    """
-    z1, weight1 = fraction_off_beam(rng, sqrt_s, threshold)
-    z2, weight2 = fraction_off_beam(rng, sqrt_s, threshold)
-    first, second, frame = radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
-    enough = p4.dot(frame[0], frame[0]) > threshold * threshold
-    return first, second, frame, SOFT_AND_VIRTUAL * weight1 * weight2 if enough else 0.0
 
 
 @njit(cache=True)

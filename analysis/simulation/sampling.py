@@ -81,10 +81,9 @@ def total_cross_section(process: Simulated, sqrt_s: float, seed: int) -> Pair:
     }
     strata, trials, factor = whole[process]
     rng, energies = np.random.default_rng(seed), np.full(trials, sqrt_s)
-    weights = [generator.generate(rng, energies).weight for generator in strata]
-    value = sum(float(weight.mean()) for weight in weights)
-    error = np.sqrt(sum(float(weight.var()) for weight in weights) / trials)
-    return factor * value / FB_PER_NB, factor * float(error) / FB_PER_NB
+    weights = (generator.generate(rng, energies).weight for generator in strata)
+    value, error = cross_section([Counts.of(weight) for weight in weights])
+    return factor * value / FB_PER_NB, factor * error / FB_PER_NB
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,11 @@ class Counts:
     aimed_weight2: float = 0.0
     largest: float = 0.0  # expectation of a trial that an entry comes from; fb in a pilot run
 
+    @classmethod
+    def of(cls, weight: FloatArray) -> Self:
+        """Those of trials (n,) with these weights."""
+        return cls({}, len(weight), float(weight.sum()), float((weight**2).sum()))
+
     def step(self, name: str, weight: FloatArray) -> None:
         """Record the events that are left, by their weights; those of weight 0 are not."""
         self.cutflow[name] = (int(np.count_nonzero(weight)), float(weight.sum()))
@@ -137,11 +141,13 @@ class Counts:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.largest = max(self.largest, other.largest)
 
-    def cross_section(self) -> tuple[float, float]:
-        """Cross-section of the sampled region and its statistical error, fb."""
-        mean = self.sum_weight / self.trials
-        variance = self.sum_weight2 / self.trials - mean**2
-        return mean, float(np.sqrt(max(variance, 0.0) / self.trials))
+
+def cross_section(strata: Iterable[Counts]) -> Pair:
+    """Cross-section of what some strata sampled together, and its statistical error, fb."""
+    sums = np.array([(one.trials, one.sum_weight, one.sum_weight2) for one in strata])
+    trials, mean, square = sums[:, 0], sums[:, 1] / sums[:, 0], sums[:, 2] / sums[:, 0]
+    variance = (square - mean**2).clip(min=0) / trials
+    return float(mean.sum()), float(np.sqrt(variance.sum()))
 
 
 def simulate_batch(
@@ -166,7 +172,7 @@ def simulate_batch(
     else:
         generated = generator.generate(rng, energy)
     weight = generated.weight
-    counts = Counts({}, batch.trials, float(weight.sum()), float((weight**2).sum()))
+    counts = Counts.of(weight)
     generated = generated.pick(weight > 0)
     weight = left = generated.weight * (batch.exposure if exposed else 1.0)
     counts.step("generated", weight)

@@ -144,13 +144,16 @@ def _generate(rng: Random, mass: float, radiates: bool, events: GeneratedEvents)
     masses2 = (MUON_MASS * MUON_MASS, mass * mass)
     threshold = mass + 2 * MUON_MASS
     for i, nominal in enumerate(events.sqrt_s):
-        frame, of_beams = ((nominal, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)), 1.0
+        frame, s, of_beams = ((nominal, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)), nominal * nominal, 1.0
         if radiates:
-            first, second, frame, of_beams = radiation.collide(rng, nominal, threshold)
-            if of_beams == 0:
+            z1, weight1 = radiation.fraction_off_beam(rng, nominal, threshold)
+            z2, weight2 = radiation.fraction_off_beam(rng, nominal, threshold)
+            first, second, frame = radiation.radiate_off_beams(rng, nominal, (z1, z2, 0.0, 0.0))
+            s = p4.dot(frame[0], frame[0])
+            if s <= threshold * threshold:
                 continue
+            of_beams = radiation.SOFT_AND_VIRTUAL * weight1 * weight2
             events.photons[i, 0], events.photons[i, 1] = first, second
-        s = p4.dot(frame[0], frame[0])
         sqrt_s = np.sqrt(s)
         y, cosine, d, volume = _phase_space(rng.random(), rng.random(), s, masses2[1])
         pair2 = s + masses2[1] - y

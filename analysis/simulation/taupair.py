@@ -189,12 +189,14 @@ def _from_tau(p: Momentum, boost: float, cosine: float, azimuth: float) -> Momen
 def _generate(rng: Random, pion_share: float, events: GeneratedEvents) -> None:
     """Fill events (no branching ratios); of weight zero and all invisible if energy is lacking."""
     for i, sqrt_s in enumerate(events.sqrt_s):
-        first, second, frame, weight = radiation.collide(rng, sqrt_s, THRESHOLD)
-        if weight == 0:
+        z1, weight1 = radiation.fraction_off_beam(rng, sqrt_s, THRESHOLD)
+        z2, weight2 = radiation.fraction_off_beam(rng, sqrt_s, THRESHOLD)
+        first, second, frame = radiation.radiate_off_beams(rng, sqrt_s, (z1, z2, 0.0, 0.0))
+        s = p4.dot(frame[0], frame[0])
+        if s <= THRESHOLD * THRESHOLD:
             events.invisible[i, 0] = sqrt_s
             continue
-        s = p4.dot(frame[0], frame[0])
-        events.weight[i] = weight * born_cross_section(s)
+        events.weight[i] = radiation.SOFT_AND_VIRTUAL * weight1 * weight2 * born_cross_section(s)
         plus, minus = make_pair(rng, sqrt(s), pion_share)
         events.mu_plus[i] = radiation.into_cms(plus, frame)
         events.mu_minus[i] = radiation.into_cms(minus, frame)

@@ -36,7 +36,6 @@ def test_a_small_sample_is_validated_on_a_machine_without_pythia(tmp_path, monke
     assert content["cross_section_tautau_nb"]["met"]
     assert content["background_tautau"]["ours"] > 0
     assert content["background_eemumu"]["ours"] is None
-    assert {path.name for path in results.glob("*.p*")} == {
-        "validation_ratios.pdf", "validation_ratios.png"
-    }  # fmt: skip
+    for suffix in ("pdf", "png"):
+        assert (results / f"validation_ratios.{suffix}").exists()
     assert "up to date" in run_here("validate-simulation")

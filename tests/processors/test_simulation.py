@@ -63,7 +63,8 @@ def test_signal_has_its_masses_and_efficiencies(made):
     assert signal["entries"] == len(mass)
     assert signal["cutflow"][0] == {"step": "generated", "events": 1200, "weight": 1200.0}
     assert signal["strata"] == [
-        {"mass": m, "generated": 400, "entries": np.count_nonzero(mass == m)} for m in MASSES
+        {"name": f"signal-{m}", "trials": 400, "entries": np.count_nonzero(mass == m)}
+        for m in MASSES
     ]
 
 
@@ -109,7 +110,6 @@ def test_strata_whose_largest_weights_the_pilot_run_missed_are_repeated(tmp_path
     assert weight.max() == 1
     (stratum,) = datasets_of(output.simulation_record)["tautau"]["strata"]
     assert stratum["trials"] > 50_000
-    assert 0.7 < stratum["largest_expectation"] < 1
 
 
 def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):

@@ -72,6 +72,14 @@ class OutputFolder:
         self.variations = self.paper / "variations.json"  # what variations of the recipe change
         self.judgement = root / "judgement.safetensors"  # of a study's networks, in its own folder
 
+    def features(self, stage: str) -> tuple[Path, Path, Path]:
+        """Tensors, cutflow and completeness of ``features``, ``variations`` or ``data``."""
+        return {
+            "features": (self.tensors, self.features_cutflow, self.completeness),
+            "variations": (self.varied_tensors, self.varied_cutflow, self.varied_completeness),
+            "data": (self.data_tensors, self.data_cutflow, self.data_completeness),
+        }[stage]
+
     def ntuple(self, dataset: str) -> Path:
         """The ROOT file of a simulated dataset."""
         return self.root / "ntuples" / f"{dataset}.root"

@@ -46,33 +46,24 @@ def run_features(
     manifest: Manifest,
     output: OutputFolder,
     execution: Execution,
-    *,
-    data: bool = False,
-    varied: bool = False,
+    stage: str = "features",
     **options: Any,
 ) -> list[Path]:
     """Make windows and tensors, and return all files.
 
-    What an earlier run finished is kept. Measured `data`, or `varied` samples, are turned into
-    tensors in the windows that nominal simulation has settled; what may not be seen of data is
-    counted and not written. The options are those of `open_reading`. InputError if anything is
-    wrong with the input; nothing is left half-written.
+    What an earlier run finished is kept. In the stages ``data`` and ``variations``, measured and
+    varied samples are turned into tensors in the windows that nominal simulation has settled; what
+    may not be seen of data is counted and not written. The options are those of `open_reading`.
+    InputError if anything is wrong with the input; nothing is left half-written.
     """
-    chosen, given = manifest.part(data=data, varied=varied), None
-    stage, tensors = "features", output.tensors
-    written = [output.features_cutflow, output.completeness]
-    if data:
-        stage, tensors = "data", output.data_tensors
-        written = [output.data_cutflow, output.data_completeness]
-    elif varied:
-        stage, tensors, options["nominal"] = "variations", output.varied_tensors, manifest
-        written = [output.varied_cutflow, output.varied_completeness]
-    if data or varied:
-        given = Windows.read(output.windows)
-    else:
+    chosen = manifest.part(data=stage == "data", varied=stage == "variations")
+    tensors, *written = output.features(stage)
+    given = None if stage == "features" else Windows.read(output.windows)
+    if given is None:
         written += output.windows, output.peaks
     within = tensors.relative_to(output.root)
     files.refuse_links(output.root, [str(within / name) for name in chosen.datasets])
+    options["nominal"] = manifest
     with open_reading(chosen, output.ledger(stage), execution, **options) as reading:
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
@@ -87,7 +78,7 @@ def run_features(
         windows.write(output.windows, settings)
         write_spectra(output.peaks, peaks)
     fates, complete, twice = {}, {}, chosen.remarks
-    shared = _shared_files(() if varied else reading.files, output.completeness)
+    shared = _shared_files(() if stage == "variations" else reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
         dataset = processor.datasets[name]
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}

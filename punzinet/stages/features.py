@@ -123,7 +123,7 @@ def _files(manifest: Manifest, context: Context) -> list[str]:
     return [file for dataset in own for file in dataset.resolved_files(must_exist=there)]
 
 
-def _run(context: Context, *, data: bool = False, varied: bool = False) -> Written:
+def _run(context: Context, stage: str = "features") -> Written:
     """Turn ntuples into mass windows and training tensors, and count every event.
 
     Example: punzinet features --manifest my_manifest.yaml --workers 2
@@ -133,23 +133,17 @@ def _run(context: Context, *, data: bool = False, varied: bool = False) -> Writt
     from punzinet.processors.runs.features import run_features
 
     manifest, output = context.manifest, context.output
-    which = {"data": data, "varied": varied, **context.reading}
-    written = run_features(manifest, output, context.execution, **which)
-    complete, cutflow = output.completeness, output.features_cutflow
-    if data:
-        complete, cutflow = output.data_completeness, output.data_cutflow
-    elif varied:
-        complete, cutflow = output.varied_completeness, output.varied_cutflow
+    written = run_features(manifest, output, context.execution, stage, **context.reading)
+    tensors, cutflow, complete = output.features(stage)
     say_cutflow(cutflow, manifest)
     say_twice(complete)
-    if data:
+    windows = ""
+    if stage == "data":
         say_seen(context)
-        console.print(f"data: features in {output.data_tensors}")
-    elif varied:
-        console.print(f"variations: tensors in {output.varied_tensors}")
-    else:
+    elif stage == "features":
         say_trial(output, "features")
-        console.print(f"features: windows in {output.windows}, tensors in {output.tensors}")
+        windows = f"windows in {output.windows}, "
+    console.print(f"{stage}: {windows}tensors in {tensors}")
     return written
 
 
@@ -178,7 +172,7 @@ def _beside(name: str, reads: tuple[str, ...], wanted: str, **which: bool) -> St
     return Stage(
         name=name,
         command="features",
-        run=lambda context: _run(context, **which),
+        run=lambda context: _run(context, name),
         reads=reads,
         also=lambda context: _settings(context.manifest.part(**which), context),
         after=(FEATURES,),

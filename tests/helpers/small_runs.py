@@ -16,10 +16,10 @@ from punzinet.processors.runs.features import run_features
 ONE_WINDOW = windows_of([1.0], [0.3])
 
 
-def make_features(manifest, folder, *execution, **options):
+def make_features(manifest, folder, *execution, data=False, varied=False, **options):
     """Run the features stage in a folder, with what an execution and the stage are given."""
-    output = OutputFolder(folder)
-    run_features(manifest, output, Execution(*execution), **options)
+    output, stage = OutputFolder(folder), "variations" if varied else "features"
+    run_features(manifest, output, Execution(*execution), "data" if data else stage, **options)
     return output
 
 

@@ -77,9 +77,7 @@ def test_root_opens_ntuples_and_friends_that_we_write(tmp_path):
     ntuple, friend = write_ntuple(tmp_path / "mine.root", columns), tmp_path / "friend.root"
     network, rng = untrained(), np.random.default_rng(4)
     cut = float(np.median(network.perceptron.logit(rng.uniform(*range_of(FEATURES), (1000, 4)))))
-    done = predict(
-        SavedNetwork(network.perceptron, ONE_WINDOW, cut, {}, {}), ntuple, friend, 700
-    )
+    done = predict(SavedNetwork(network.perceptron, ONE_WINDOW, cut, {}, {}), ntuple, friend, 700)
     said = in_root(
         """
         file = ROOT.TFile.Open(sys.argv[1])

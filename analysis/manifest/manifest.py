@@ -51,8 +51,6 @@ _TRIED = re.compile(r"^(function-|tuple\[|dict\[|constrained-|\[key\]$)")
 """How pydantic calls what it tried of several types, among the keys of a problem."""
 LARGEST = 1e18
 """Settings are below it and above its inverse: products of several stay numbers."""
-LONGEST_NAME = 100
-"""Bytes of a name that becomes part of those of files, which have 255."""
 OWN_LABEL = "Punzi-net simulation"
 
 
@@ -73,11 +71,11 @@ class Manifest(sections.Section):
     """variable of the windows and features of the network"""
     hypotheses: sections.Hypotheses = sections.Hypotheses()
     """masses that are searched for"""
-    processes: dict[str, str] = PROCESSES
+    processes: dict[sections.Name, str] = PROCESSES
     """every process, and how figures write it"""
-    datasets: dict[str, Dataset] = Field(min_length=1)
+    datasets: dict[sections.Name, Dataset] = Field(min_length=1)
     """the samples, by name"""
-    systematics: dict[str, Systematic] = Field({}, exclude_if=lambda given: not given)
+    systematics: dict[sections.Name, Systematic] = Field({}, exclude_if=lambda given: not given)
     """systematic uncertainties beside those of `limits`, by the name of their parameter"""
     blinding: Blinding = Blinding()
     """what is seen of data before `--unblind` is given"""
@@ -120,7 +118,8 @@ class Manifest(sections.Section):
     def _means_something(self) -> Self:
         for key, value in leaves(self.model_dump()):
             _check_number(key, value)  # also what was a text before
-        self._check_names()
+        if DATA in self.processes:
+            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
         for dataset in self.datasets.values():
             self._check_dataset(dataset)
         signals = [d for d in self.part().datasets.values() if d.is_signal]
@@ -140,18 +139,6 @@ class Manifest(sections.Section):
         named = self.nominal.datasets
         check_periods(self.luminosity, self.periods, named, self.hypotheses.mass.tolist())
         return self
-
-    def _check_names(self) -> None:
-        for key, becomes in (("datasets", "a file name"), ("processes", "that of a histogram")):
-            for name in getattr(self, key):
-                known = name.replace("_", "").replace("-", "").isalnum()
-                if not known or len(name.encode()) > LONGEST_NAME:
-                    raise ValueError(
-                        f"`{key}.{name[:LONGEST_NAME]}`: this name becomes {becomes}; use letters, "
-                        f"digits, - and _ only, and not more than {LONGEST_NAME} of them"
-                    )
-        if DATA in self.processes:
-            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
 
     def _check_dataset(self, dataset: Dataset) -> None:
         key = f"`datasets.{dataset.name}"

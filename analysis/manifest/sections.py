@@ -1,5 +1,6 @@
 """Sections of the manifest: beams, masses, simulation, and what stages may vary."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from punzinet.analysis.io.files import is_file
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6  # two masses closer than this (GeV) are the same hypothesis
+LONGEST_NAME = 100  # bytes of a name; those of files have 255
 MOST_MASSES = 10_000  # of a grid: more than any search needs, and few enough for memory
 
 
@@ -32,6 +34,17 @@ def _is_there(path: str, manifest: ValidationInfo) -> str:
     return path
 
 
+def _plain(name: str) -> str:
+    if not re.fullmatch(r"[\w-]+", name) or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"use letters, digits, - and _ only, and not more than {LONGEST_NAME} of them, for a "
+            "name that becomes that of files or histograms"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain)]
+"""A name that becomes a part of those of files."""
 Beside = Annotated[str, AfterValidator(_beside)]
 """Files, relative to the manifest."""
 Present = Annotated[Beside, AfterValidator(_is_there)]

@@ -138,10 +138,10 @@ def check_systematics(
     used = dict[str, str]()
     for name, one in systematics.items():
         key = f"`systematics.{name}"
-        if not name.replace("_", "").replace("-", "").isalnum() or name.startswith(RESERVED):
+        if name.startswith(RESERVED):
             raise ValueError(
-                f"{key}`: use letters, digits, - and _ for the name of a parameter, and begin it "
-                f"with none of {', '.join(RESERVED)}, which every model has"
+                f"{key}`: begin the name of a parameter with none of {', '.join(RESERVED)}, which "
+                "every model has"
             )
         listed = one.weights.datasets if one.weights else ()
         _check_known(f"{key}.weights.datasets`", listed, whole, "nominal simulated dataset")

@@ -112,13 +112,13 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ("datasets.taupair", NORMALISED | {"luminosity": 110}, r"are 100 fb.*, but .* is 110;"),
         (f"datasets.{'t' * 101}", TAUPAIR, "not more than 100 of them"),
         ("datasets.missing", TAUPAIR | {"luminosity": 1e20}, "no setting is"),
-        ("datasets", {"../up": TAUPAIR}, "becomes a file name"),
+        ("datasets", {"../up": TAUPAIR}, r"`datasets.\.\./up` .* becomes that of files"),
         ("datasets.runs", DATA, "data needs its fb"),
         ("datasets.runs", DATA | {"luminosity": 1, "mass": 1.0}, "so mass must not be set"),
         ("datasets.runs", {"process": "data", "simulate": "tautau"}, "measured, so simulate"),
         ("processes", {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
         *(
-            ("processes", {name: "x"}, rf"`processes.{name}`: .* use letters, digits")
+            ("processes", {name: "x"}, rf"`processes.{name}` .*: use letters, digits")
             for name in ("../x", "signal/4.0", "a;2", "", "a b")
         ),
         (UNCERTAINTY, {"signal": 0.1}, "signal' is no background of `processes`; give"),

@@ -72,7 +72,7 @@ def test_factors_are_of_simulated_nominal_datasets():
         (
             {},
             {"luminosity": {"normalisation": {"tautau": 0.1}}},
-            "begin it with none of luminosity",
+            "begin the name of a parameter with none of luminosity",
         ),
         ({}, {"a b": {"normalisation": {"tautau": 0.1}}}, "use letters, digits, - and _"),
     ],

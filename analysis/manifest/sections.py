@@ -331,20 +331,16 @@ class PaperSettings(Section):
     """networks of each of these batch sizes, and of each variation of the recipe (`--studies`)"""
 
 
-def is_training(role: str) -> bool:
-    """Whether networks are trained for a mass, by its role in a result: training or validation."""
-    if role not in {"training", "validation"}:
-        raise ValueError(f"the role of a mass is {role!r}")
-    return role == "training"
+ROLES = ("training", "validation")  # of a mass: the first if networks are trained for it
 
 
 def hypothesis_rows(mass: FloatArray, training: BoolArray) -> list[dict[str, Any]]:
     """Masses and roles as results have them in JSON."""
-    roles = np.where(training, "training", "validation").tolist()
+    roles = np.where(training, *ROLES).tolist()
     return [{"mass": m, "role": role} for m, role in zip(mass.tolist(), roles, strict=True)]
 
 
 def read_hypotheses(rows: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, BoolArray]:
-    """Masses (H,), and which networks are trained for, from such rows of a result."""
+    """Masses (H,), and which networks are trained for, from such rows; ValueError for others."""
     mass = np.array([row["mass"] for row in rows], dtype=np.float64)
-    return mass, np.array([is_training(row["role"]) for row in rows], dtype=bool)
+    return mass, np.array([ROLES.index(row["role"]) == 0 for row in rows], dtype=bool)

@@ -40,12 +40,13 @@ def test_the_papers_masses():
 
 
 def test_roles_are_two():
-    assert sections.is_training("training")
-    assert not sections.is_training("validation")
-    with pytest.raises(ValueError, match="the role of a mass is 'Training'"):
-        sections.is_training("Training")
+    mass, training = sections.read_hypotheses(rows := sections.hypothesis_rows(*TWO))
+    assert (mass.tolist(), training.tolist()) == ([1.0, 2.0], [True, False])
+    with pytest.raises(ValueError, match="not in tuple"):
+        sections.read_hypotheses([{**rows[0], "role": "Training"}])
 
 
+TWO = np.array([1.0, 2.0]), np.array([True, False])
 N = 40_000
 
 

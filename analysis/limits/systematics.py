@@ -75,20 +75,17 @@ def measured_figure(manifest: Manifest, output: OutputFolder, windows: Windows) 
     datasets = manifest.part().datasets.values()
     backgrounds = [*dict.fromkeys(one.process for one in datasets if not one.is_signal)]
     effects = measure_systematics(manifest, output, windows, backgrounds)
-    shifts = {
-        name: {
-            process: dict(zip(windows.mass.tolist(), change.tolist(), strict=True))
-            for process, change in zip(backgrounds, (up - down) / 2, strict=False)
-            if change.any()
-        }
-        for name, ((up, down), _) in effects.items()
-    }
-    if not any(shifts.values()):
+    factors = {name: effect.factor[:, :SIGNAL] for name, effect in effects.items()}
+    if all((factor == 1).all() for factor in factors.values()):
         raise InputError(
             "`figure_of_merit.background_uncertainty` is `measured`, but no parameter of "
             "`systematics` changes a background; add one that does, or give numbers."
         )
-    return figure.model_copy(update={"shifts": {name: of for name, of in shifts.items() if of}})
+    mass, shifts = windows.mass.tolist(), dict[str, dict[str, dict[float, float]]]()
+    for name, (up, down) in factors.items():
+        changes = zip(backgrounds, ((up - down) / 2).tolist(), strict=True)
+        shifts[name] = {of: dict(zip(mass, change, strict=True)) for of, change in changes}
+    return figure.model_copy(update={"shifts": shifts})
 
 
 def measure_systematics(

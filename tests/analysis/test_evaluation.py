@@ -182,25 +182,6 @@ def test_the_mean_of_windows_with_the_same_events_is_as_uncertain_as_one_of_them
     assert judged.mean_error["half"] == pytest.approx(judged.half.sigma_min_error[0], rel=0.02)
 
 
-@pytest.mark.parametrize(
-    "figure",
-    [
-        *(
-            FigureOfMerit(background_uncertainty=u)
-            for u in (0.3, {"tautau": 0.2, "mumugamma": 0.5})
-        ),
-        MEASURED,
-    ],
-)
-def test_uncertain_background_is_in_the_judgement_of_all_cuts(figure):
-    events = sample(np.random.default_rng(11))
-    plain = judge(events)
-    aware = judge(events, figure=figure)
-    assert (aware.half.sigma_min > plain.half.sigma_min).all()
-    assert (aware.half.sigma_min_error > 0).all()
-    assert (aware.optimal.cut >= plain.optimal.cut).all()
-
-
 def test_a_background_that_cannot_be_estimated_is_named():
     events = sample(np.random.default_rng(7))
     for fold, elsewhere in (("training", 0), ("validation", 4), ("test", 4)):

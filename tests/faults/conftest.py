@@ -1,14 +1,9 @@
-"""A small chain whose stages can be disturbed one by one, and the count of all that was done.
-
-A test says by `record_property` how many `faults` it injected if not one, how many inputs it
-`fuzzed` instead, and how many `events` were all there in the end.
-"""
+"""A small chain whose stages can be disturbed one by one."""
 
 import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -50,7 +45,6 @@ class Chain:
         made, read, judged = (datasets_of(now / "output" / f"{name}.json") for name in results)
         for name, one in made.items():
             assert one["entries"] == read[name]["read"] == judged[name]["cutflow"][0]["entries"]
-        self.events = sum(one["entries"] for one in made.values())
 
     def before(self, stage, target):
         """A copy of the folder in which a stage comes next."""
@@ -114,36 +108,3 @@ def _size(folder):
 def chain(tmp_path_factory):
     """The chain, after it has run once."""
     return Chain(tmp_path_factory.mktemp("undisturbed"))
-
-
-@pytest.fixture
-def survived(chain, record_property):
-    """Function (folder, stage, faults) that checks a stage's results, and counts its events.
-
-    They are the same bytes as those of the undisturbed run, of which no event is missing.
-    """
-
-    def check(folder, stage, faults=1):
-        chain.check(folder, stage)
-        record_property("faults", faults)
-        record_property("events", chain.events * (stage in chain.spread))
-
-    return check
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Add up what the tests did, and how much of it was survived."""
-    totals = Counter()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            if report.when == "call":
-                said = {k: v for k, v in report.user_properties if isinstance(v, int)}
-                if "faults" in report.keywords and "fuzzed" not in said:
-                    said.setdefault("faults", 1)
-                totals.update(said)
-                totals["survived"] += said.get("faults", 0) * (outcome == "passed")
-    if totals["faults"] or totals["fuzzed"]:
-        terminalreporter.write_line(
-            f"{totals['faults']:,} faults injected, {totals['survived']:,} survived; "
-            f"{totals['fuzzed']:,} inputs fuzzed; {totals['events']:,} events counted."
-        )

@@ -116,9 +116,7 @@ def refuse(stage, context):
 @pytest.mark.parametrize(
     "damage", [delete, add, add_folder, swap, truncate, edit, edit_unseen, link]
 )
-def test_a_damage_is_found_out_or_has_no_effect(
-    finished, tmp_path, damage, record_property, monkeypatch
-):
+def test_a_damage_is_found_out_or_has_no_effect(finished, tmp_path, damage, monkeypatch):
     """By all stages that stand on the file, and no others; commands do as they say."""
     (good, owner), rng = finished, np.random.default_rng([23, len(damage.__name__)])
     folder = Path(shutil.copytree(good, tmp_path / "run")) / "output"
@@ -141,7 +139,6 @@ def test_a_damage_is_found_out_or_has_no_effect(
             assert refusal or contents(folder)["report.html"] == page
         shutil.rmtree(folder)
         shutil.copytree(good / "output", folder)
-    record_property("faults", EACH)
 
 
 def test_nothing_of_the_user_is_removed(finished, tmp_path, monkeypatch):

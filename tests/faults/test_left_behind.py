@@ -38,7 +38,7 @@ def stopped(chain, tmp_path_factory):
         ("networks/*/network.safetensors", "train"),
     ],
 )
-def test_a_stage_gets_over_what_is_left_behind(*, chain, stopped, tmp_path, left, stage, survived):
+def test_a_stage_gets_over_what_is_left_behind(chain, stopped, tmp_path, left, stage):
     """It is done again, or the sentence says what to do; and that helps."""
     folder = chain.before(chain.stages[chain.stages.index(stage) + 1], tmp_path / "run")
     output = folder / "output"
@@ -59,4 +59,4 @@ def test_a_stage_gets_over_what_is_left_behind(*, chain, stopped, tmp_path, left
             Path(folder / said.split(" is ")[0].split(" cannot ")[0]).unlink()
             done = chain.run(folder, stage)
     assert done.returncode == 0, done.stderr
-    survived(folder, stage)
+    chain.check(folder, stage)

@@ -114,10 +114,10 @@ def test_roostats_finds_the_same_limits(tmp_path):
 
 def test_counting_limits_average_over_shared_parameters():
     """By random numbers, and pyhf's own expectation for the yields at each of them."""
-    one = FITTED[3]
+    one, rng, toys = FITTED[3], np.random.default_rng(2), 20_000
     ((*_, limit, _, _),) = counting_limits([one], 0.9, 14)
-    model, _ = model_of(one)
-    rng, config, toys = np.random.default_rng(2), model.config, 20_000
+    model = pyhf.Workspace(one.workspace()).model(batch_size=toys)
+    config = model.config
     columns = np.tile(config.suggested_init(), (toys, 1))
     for name in config.par_order:
         where = config.par_slice(name)
@@ -129,7 +129,7 @@ def test_counting_limits_average_over_shared_parameters():
     means = []
     for cross_section in (0.0, limit):
         columns[:, config.poi_index] = cross_section
-        means.append(np.array([model.expected_actualdata(row)[0] for row in columns]))
+        means.append(model.expected_actualdata(columns)[:, 0])
     median = next(n for n in range(99) if poisson.cdf(n, means[0]).mean() >= 0.5)
     cls = poisson.cdf(median, means[1]).mean() / poisson.cdf(median, means[0]).mean()
     assert cls == pytest.approx(0.1, rel=0.02)

@@ -8,8 +8,7 @@ is where a training runs and keeps its events, which changes rounding only.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,8 +111,8 @@ class Stage:
         """
         outputs = self.record(output).outputs
         self._refuse_others(output, outputs)
-        now = _digests(output.root, outputs)
-        return [name for name, then in outputs.items() if now[name] != then]
+        root = output.root
+        return [name for name, then in outputs.items() if files.file_digest(root / name) != then]
 
     def _refuse_others(self, output: OutputFolder, outputs: Mapping[str, str]) -> None:
         found = output.root.glob(self.finds) if self.finds else ()
@@ -182,7 +181,9 @@ class Stage:
         InputError if there is something else that later stages would read.
         """
         output = context.output
-        outputs = _digests(output.root, [str(p.relative_to(output.root)) for p in sorted(written)])
+        outputs = {
+            str(path.relative_to(output.root)): files.file_digest(path) for path in sorted(written)
+        }
         record = StageRecord(
             inputs=self.inputs(context),
             outputs=outputs,
@@ -223,12 +224,6 @@ class Stage:
     def _path(self, output: OutputFolder, suffix: str = "json") -> Path:
         """Where its record lies, or why its last run failed."""
         return output.stages / f"{self.name}.{suffix}"
-
-
-def _digests(root: Path, names: Collection[str]) -> dict[str, str]:
-    with ThreadPoolExecutor(2) as pool:
-        found = pool.map(files.file_digest, [root / name for name in names])
-        return dict(zip(names, found, strict=True))
 
 
 def _state(name: str) -> list[Any]:

@@ -278,23 +278,9 @@ def _combine_two(constants: Any, weights: Any, rows: Any, totals: Any) -> None:
 
 @event_loop
 def _combine(constant: Any, weights: Any, rows: Any, total: Any) -> None:
-    """Set a row to constant + Σ weight · row, four at a time: loaded and stored once for four."""
-    quads = len(weights) // 4
-    if quads == 0:
-        total[:] = constant
-    for quad in range(quads):
-        i = 4 * quad
-        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-        x0, x1, x2, x3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-        if quad == 0:
-            for event in range(BLOCK):
-                total[event] = (
-                    constant + w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
-                )
-        else:
-            for event in range(BLOCK):
-                total[event] += w0 * x0[event] + w1 * x1[event] + w2 * x2[event] + w3 * x3[event]
-    for i in range(4 * quads, len(weights)):
+    """Set a row to constant + Σ weight · row."""
+    total[:] = constant
+    for i in range(len(weights)):
         w, x = weights[i], rows[i]
         for event in range(BLOCK):
             total[event] += w * x[event]

@@ -50,15 +50,26 @@ class TrainingState:
     def start(cls, parameters: FloatArray, rate: float, hypotheses: int) -> Self:
         """State before the first epoch, from (N, K) parameters."""
         networks = len(parameters)
-        rates = np.full((1, networks), rate)
-        about: dict[str, Any] = {"rate": rates[0].copy(), "learning_rate": rates}
-        about |= {name: parameters.copy() for name in ("parameters", "best")}
-        about |= {name: np.full(networks, np.inf) for name in ("best_loss", "smoothed", "plateau")}
-        about |= {name: np.zeros(networks, np.int64) for name in ("best_epoch", "waited")}
-        about |= {name: np.full((1, networks), np.nan) for name in ("loss", "validation_loss")}
-        about |= {"messages": [[] for _ in parameters], "curvature": [{} for _ in parameters]}
-        stopped, dead = np.zeros(networks, np.bool_), np.zeros((networks, hypotheses), np.bool_)
-        return cls(epoch=0, finish=-1, stopped=stopped, dead=dead, **about)
+        numbers, unknown = np.zeros(networks, np.int64), np.full((1, networks), np.nan)
+        return cls(
+            epoch=0,
+            finish=-1,
+            parameters=parameters.copy(),
+            best=parameters.copy(),
+            best_loss=np.full(networks, np.inf),
+            best_epoch=numbers,
+            rate=np.full(networks, rate),
+            smoothed=np.full(networks, np.inf),
+            plateau=np.full(networks, np.inf),
+            waited=numbers.copy(),
+            stopped=np.zeros(networks, np.bool_),
+            dead=np.zeros((networks, hypotheses), np.bool_),
+            loss=unknown,
+            validation_loss=unknown.copy(),
+            learning_rate=np.full((1, networks), rate),
+            messages=[[] for _ in parameters],
+            curvature=[{} for _ in parameters],
+        )
 
     def begin(self, loss: FloatArray, validation_loss: FloatArray) -> None:
         """Note the (N,) losses before the first epoch."""

@@ -197,19 +197,6 @@ def test_gpu_trains_what_the_cpu_trains(packed, objective, loss):
         np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-6)
 
 
-@NEEDS_GPU
-def test_gpu_is_not_waited_for_within_an_epoch(packed, objective):
-    engine = AutogradEngine(packed, WIDTHS, *objective, device="cuda")
-    order, bounds = packed.epoch(RANDOM(3))
-    tiles = torch.from_numpy(order.astype(np.int64)).cuda()
-    vectors = torch.from_numpy(parameters(3)).cuda()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        engine._gradient("punzi", vectors, engine._batch(tiles[: bounds[1]]))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def compiled(name):
     function = getattr(network_kernels, name)
 

@@ -55,12 +55,14 @@ class Candidates:
 
     def __post_init__(self) -> None:
         """Begin with all entries; a weight that is not finite, or above `LARGEST`, counts as 0."""
-        finite = np.abs(self.weight) < LARGEST
-        self._counted = self.weight if finite.all() else np.where(finite, self.weight, 0.0)
-        negative, large = self._counted < 0, np.isfinite(self.weight) & ~finite
-        odd = negative, large, self.impossible
+        usual = np.abs(self.weight) < LARGEST
+        self._counted, large = self.weight, 0
+        if not usual.all():
+            self._counted = np.where(usual, self.weight, 0.0)
+            large = int(np.count_nonzero(np.isfinite(self.weight) & ~usual))
+        negative, impossible = (np.count_nonzero(w) for w in (self._counted < 0, self.impossible))
         #: (3,) How many entries have a negative weight, one too large, an impossible variable.
-        self.odd = np.array([np.count_nonzero(which) for which in odd])
+        self.odd = np.array([negative, large, impossible])
         self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
 

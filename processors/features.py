@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 from hist import Hist, axis, storage
 
 from punzinet.analysis.folds import fold_of, uniform_of
@@ -105,8 +106,8 @@ class FeatureProcessor(ChunkProcessor):
         if self._folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"
-        write_table(path := self._folder / tensor, table, dataset.search)
-        return {**result, "tensor": tensor, "digest": file_digest(path)}
+        written = write_table(self._folder / tensor, table, dataset.search)
+        return {**result, "tensor": tensor, "digest": written}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Put the results of each dataset together."""
@@ -180,19 +181,25 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
     return pa.table(columns | factors, schema=pa.schema(schema))
 
 
-def write_table(path: Path, table: pa.Table, search: Search) -> None:
-    """Write the tensor of a chunk, whole or not at all; InputError if that is impossible."""
+def write_table(path: Path, table: pa.Table, search: Search) -> str:
+    """Write the tensor of a chunk, whole or not at all, and return its `file_digest`.
+
+    InputError if that is impossible.
+    """
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
     # time; a dictionary of weights, or compression, saves a tenth, and takes more than it is worth.
     others = {*_DIFFERENCES, "weight", search.variable.name, *search.feature_names}
+    content = pa.BufferOutputStream()  # to be digested without reading it again
+    pq.write_table(
+        table, content, compression="none", row_group_size=max(table.num_rows, 1),
+        use_dictionary=[name for name in table.column_names if name not in others],
+        column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
+        write_batch_size=2**16, write_page_checksum=True,
+        write_statistics=False,  # whoever reads a tensor reads all of its rows
+    )  # fmt: skip
     with atomic_path(path) as partial:
-        pq.write_table(
-            table, partial, compression="none", row_group_size=max(table.num_rows, 1),
-            use_dictionary=[name for name in table.column_names if name not in others],
-            column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
-            write_batch_size=2**16, write_page_checksum=True,
-            write_statistics=False,  # whoever reads a tensor reads all of its rows
-        )  # fmt: skip
+        partial.write_bytes(whole := content.getvalue())
+    return xxhash.xxh3_128_hexdigest(whole)
 
 
 class ObservedEvents(NamedTuple):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.features import MuonPairs
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -163,12 +164,7 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
         further, followed = _neighbours(found)
         single = dataset.policy == "single"
         found.require(SEVERAL if single else FURTHER, ~(further | (single & followed)))
-    # A sum is a number, also in the single precision of tensors, only if all its terms are.
-    with np.errstate(all="ignore"):
-        everything = variable + weight
-        for feature in features.T:
-            everything += feature
-        finite = np.abs(everything) < LARGEST
+    finite = _are_numbers(features.T, variable, weight)
     found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite)
     if "charge1" in columns:
         first, second = (_read(dataset, events, name) for name in CHARGES)
@@ -178,6 +174,17 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     if dataset.blinding is not None:
         # Here and not where events are filled or written: nothing that comes later can forget it.
         found.require(BLINDED, dataset.blinding.shown(found.identity))
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _are_numbers(features: FloatArray, variable: FloatArray, weight: FloatArray) -> BoolArray:
+    """Whether all of features (F, n), variable and weight are numbers below `LARGEST`, (n,)."""
+    found = np.empty(len(variable), np.bool_)
+    for i in range(len(variable)):
+        found[i] = (abs(variable[i]) < LARGEST) & (abs(weight[i]) < LARGEST)
+        for f in range(len(features)):
+            found[i] &= abs(features[f, i]) < LARGEST
     return found
 
 

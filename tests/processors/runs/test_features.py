@@ -42,9 +42,12 @@ def done(tmp_path_factory, ntuples):
 def written(monkeypatch):
     """Tensors that are written from now on."""
     write, paths = features.write_table, []
-    monkeypatch.setattr(
-        features, "write_table", lambda path, *rows: (paths.append(path), write(path, *rows))
-    )
+
+    def noted(path, *rows):
+        paths.append(path)
+        return write(path, *rows)
+
+    monkeypatch.setattr(features, "write_table", noted)
     return paths
 
 
@@ -143,7 +146,7 @@ def test_an_interruption_costs_no_work(done, tmp_path, ntuples, written, monkeyp
         if len(written) == 2:
             path.write_bytes(b"half a tens")
             raise KeyboardInterrupt
-        write(path, *rows)
+        return write(path, *rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(features, "write_table", interrupted)

@@ -16,7 +16,7 @@ import numpy as np
 from coffea.processor import ProcessorABC
 from pydantic_core import to_jsonable_python
 
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, file_digest
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
@@ -170,9 +170,16 @@ def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]
 class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
     """A coffea processor whose output is added up in the order of the chunks."""
 
-    def __init__(self, datasets: Iterable[DatasetInfo], *depends_on: Any) -> None:
-        """Of these datasets, with whatever else results depend on."""
+    def __init__(
+        self, datasets: Iterable[DatasetInfo], *depends_on: Any, folder: Path | None = None
+    ) -> None:
+        """Of these datasets, with whatever else results depend on.
+
+        A chunk that leaves a file in a folder has its name and digest in the result: ``file``,
+        relative to the folder, and ``digest``.
+        """
         self.datasets = {dataset.name: dataset for dataset in datasets}
+        self.folder = folder and folder.absolute()
         self._depends_on = depends_on
 
     def process(self, events: Any) -> dict[Chunk, Any]:
@@ -201,6 +208,8 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
         """Everything but the file that a result of this dataset depends on."""
         return [dataset, *self._depends_on]
 
-    def still_holds(self, _result: dict[str, Any]) -> bool:
-        """Whether everything a chunk left beside its result is still there."""
-        return True
+    def still_holds(self, result: dict[str, Any]) -> bool:
+        """Whether what a chunk left beside its result is still there, and undamaged."""
+        if self.folder is None:
+            return True
+        return bool(file_digest(self.folder / result["file"]) == result["digest"])

@@ -9,7 +9,7 @@ share a hash by accident: less than one below 6·10⁹ events.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ import numpy as np
 
 from punzinet.analysis.folds import identity_hash
 from punzinet.analysis.io.compiled import njit
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import atomic_path, file_digest
 from punzinet.analysis.types import IntArray
 from punzinet.processors.candidates import read_hypothesis, read_identity
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
@@ -33,10 +33,6 @@ AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of 
 class IdentityProcessor(ChunkProcessor):
     """Writes the hashed identities of a chunk to a file, sorted, without further candidates."""
 
-    def __init__(self, datasets: Iterable[DatasetInfo], folder: Path) -> None:
-        super().__init__(datasets)
-        self._folder = folder.absolute()
-
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
         hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.process)
@@ -46,15 +42,10 @@ class IdentityProcessor(ChunkProcessor):
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
         borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)
         offsets = np.append(np.searchsorted(ordered, borders), len(ordered)).astype(np.int64)
-        path = self._folder / f"{name_of(events.metadata)}.hashes"
+        path = (self.folder or Path()) / f"{name_of(events.metadata)}.hashes"
         with atomic_path(path) as partial:
             ordered.tofile(partial)
-        return {"file": str(path), "offsets": offsets}
-
-    def still_holds(self, result: dict[str, Any]) -> bool:
-        """Whether the file of the hashes is still there."""
-        path, size = Path(result["file"]), 8 * int(result["offsets"][-1])
-        return path.exists() and path.stat().st_size == size
+        return {"file": str(path), "digest": file_digest(path), "offsets": offsets}
 
     def settings(self, dataset: DatasetInfo) -> Any:
         """What a hash depends on: where the identity is read from, and the generated mass."""

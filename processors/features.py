@@ -14,7 +14,7 @@ import xxhash
 from hist import Hist, axis, storage
 
 from punzinet.analysis.folds import fold_of, uniform_of
-from punzinet.analysis.io.files import atomic_path, file_digest
+from punzinet.analysis.io.files import atomic_path
 from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -72,9 +72,8 @@ class FeatureProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
-        super().__init__(datasets, windows.mass, windows.sigma)
+        super().__init__(datasets, windows.mass, windows.sigma, folder=folder)
         self._windows = windows
-        self._folder = folder and folder.absolute()
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Make the tensor of a chunk, as ``table``, or name and digest of the file that holds it.
@@ -103,11 +102,11 @@ class FeatureProcessor(ChunkProcessor):
             sums = (all_of, None), (inside[0], None), inside, (all_of, weight), (all_of, squares)
             counts = [np.bincount(of, weights, size) for of, weights in sums]
             result["hypotheses"] = np.column_stack(counts)
-        if self._folder is None:
+        if self.folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"
-        written = write_table(self._folder / tensor, table, dataset.search)
-        return {**result, "tensor": tensor, "digest": written}
+        digest = write_table(self.folder / tensor, table, dataset.search)
+        return {**result, "file": tensor, "digest": digest}
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Put the results of each dataset together."""
@@ -122,16 +121,10 @@ class FeatureProcessor(ChunkProcessor):
             }
             if self.datasets[name].is_signal:
                 merged[name]["hypotheses"] = sum(part["hypotheses"] for part in parts)
-            if self._folder is None:
+            if self.folder is None:
                 tables = [part["table"] for part in parts]
                 merged[name]["table"] = pa.concat_tables(tables).combine_chunks()
         return merged
-
-    def still_holds(self, result: dict[str, Any]) -> bool:
-        """Whether the tensor of a chunk is still there, and undamaged."""
-        if self._folder is None:
-            return True
-        return bool(file_digest(self._folder / result["tensor"]) == result.get("digest"))
 
 
 def tensor_schema(search: Search) -> pa.Schema:

@@ -69,7 +69,7 @@ def run_features(
         tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
         folder = _work_folder(tensors, own, [*written, *tables])
         (windows, peaks), processor, chunks = _make_tensors(reading, given, folder)
-        names = [part["tensor"] for part in chunks.values()]
+        names = [part["file"] for part in chunks.values()]
         _put(folder, tensors, names)
     recipe = manifest.features.model_dump(mode="json")
     seen = reading.processed() | chosen.seen_of_data(unblind=reading.unblind)
@@ -114,7 +114,8 @@ def _make_tensors(
         own = {chunk: part for chunk, part in chunks.items() if chunk.dataset in same}
         if again := duplicates.suspicious(own):
             step = f"identities-{process}"
-            hashing = duplicates.IdentityProcessor(datasets.values(), reading.ledger / step)
+            place = reading.ledger / step
+            hashing = duplicates.IdentityProcessor(datasets.values(), folder=place)
             hashes = reading.process(hashing, step, "Identities", again)
             for chunk, count in duplicates.count_duplicates(hashes, own).items():
                 chunks[chunk]["repeated"] = count

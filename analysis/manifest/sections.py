@@ -24,7 +24,7 @@ MOST_MASSES = 10_000  # of a grid: more than any search needs, and few enough fo
 
 
 def _beside(name: str, manifest: ValidationInfo) -> str:
-    """Path of a file or pattern that a manifest names; what is no manifest's stays as it is."""
+    """Path of a file or pattern that a manifest names; without a manifest, the name itself."""
     return name if manifest.context is None or "://" in name else str(manifest.context / name)
 
 

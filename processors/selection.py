@@ -72,7 +72,7 @@ class SelectionProcessor(ChunkProcessor):
         """
         windows, network, cut = saved.windows, saved.network, saved.single_cut
         depends_on = windows.mass, windows.sigma, network, cut, judging
-        super().__init__(datasets, *depends_on, comparison and comparison.to_json())
+        super().__init__(datasets, *depends_on, comparison)
         for search in {dataset.search for dataset in self.datasets.values()}:
             unknown = set(network.features) - set(search.feature_names)
             if unknown or windows.search.variable.name != search.variable.name:

@@ -102,10 +102,6 @@ class Comparison:
     mass: str  # name of the mass that is searched in
     ranges: Mapping[str, tuple[float, float]]  # lower and upper end of the axis of each feature
 
-    def to_json(self) -> list[Any]:
-        """What a histogram depends on."""
-        return [self.mass, dict(self.ranges)]
-
     def fill(
         self, stage: str, process: str, columns: Mapping[str, FloatArray], weight: FloatArray
     ) -> Spectra:

@@ -166,27 +166,6 @@ def test_mistakes(tmp_path, key, to, sentence):
         load(tmp_path, changed(key, to))
 
 
-@pytest.mark.parametrize(
-    ("key", "to"),
-    [
-        *((f"figure_of_merit.{key}", to) for key, to in (("a", 0), ("b", -1), ("form", "asimov"))),
-        ("figure_of_merit.c", 1),
-        ("simulation.seed", -1),
-        ("simulation.scales", {"small": {"luminosity": 0, "signal_events": 1}}),
-        *((f"simulation.detector.{key}", 0) for key in ("photon_los", "momentum_resolution")),
-        *((f"training.{key}", 0) for key in ("networks", "punzi.learning_rate", "punzi.patience")),
-        ("training.hidden", []),
-        ("training.pretraining.batchsize", 4),
-        ("training.validation_fold", 5),
-        ("training.test_fold", 4),
-        ("training.punzi.batches", "sorted"),
-    ],
-)
-def test_settings_without_meaning(tmp_path, key, to):
-    with pytest.raises(InputError, match=rf"`{key}[`.]"):
-        load(tmp_path, changed(key, to))
-
-
 def test_a_few_lines_that_stand_for_very_many(tmp_path):
     names = "abcdefghij"
     lines = [f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]"

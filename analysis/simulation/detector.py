@@ -11,6 +11,8 @@ value was adjusted to; "assumed" is merely plausible.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import atan2, erfc, hypot, inf, radians, sqrt
 from typing import Final, NamedTuple, Self, cast
 
@@ -112,15 +114,16 @@ class Preselection(NamedTuple):
     recoil_mass_squared: Pair = (-2.0, 77.0)  # GeV^2; holds all windows from 0.1 to 8.7 GeV
 
 
-class Detector(NamedTuple):
+@dataclass(frozen=True)
+class Detector:
     """A detector around colliding beams."""
 
     beams: Beams  # they give the boost from the CMS to the laboratory
-    tracking: Tracking = Tracking()
-    muons: MuonIdentification = MuonIdentification()
+    tracking: Tracking = field(default_factory=Tracking)
+    muons: MuonIdentification = field(default_factory=MuonIdentification)
     photons: Veto = PHOTONS
     electrons: Veto = ELECTRONS
-    preselection: Preselection = Preselection()
+    preselection: Preselection = field(default_factory=Preselection)
     # Gaussian spread of the colliding energy sqrt(s) in background, GeV (SuperKEKB: 6.3e-4 and
     # 8.1e-4 of the beams' energies)
     energy_spread: float = 0.005
@@ -140,7 +143,7 @@ class Detector(NamedTuple):
         photons = PHOTONS._replace(**lost)
         return cls(beams, photons=photons, momentum_resolution=settings.momentum_resolution)
 
-    @property
+    @cached_property
     def to_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes CMS momenta (rows, from the left) to the laboratory.
 
@@ -152,7 +155,7 @@ class Detector(NamedTuple):
         turned = p4.momenta(np.eye(4)).rotateY(axis.theta).rotateZ(axis.phi)
         return p4.components(turned.boost_p4(total))
 
-    @property
+    @cached_property
     def from_laboratory(self) -> FloatArray:
         """(4, 4) matrix that takes laboratory momenta (rows, from the left) to the CMS."""
         return np.linalg.inv(self.to_laboratory)

@@ -1,7 +1,7 @@
 """What tests of generators share: amplitudes from explicit Dirac matrices."""
 
 import numpy as np
-from collisions import mass2
+from four_vectors import mass2
 
 from punzinet.analysis.constants import MUON_MASS
 

@@ -1,8 +1,11 @@
 """The detector: geometry of the boost, efficiencies and vetoes at their edges, what is measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from collisions import BEAMS, DETECTOR, boosted, dot, mass2, on_shell
+from collisions import BEAMS, DETECTOR
+from four_vectors import boosted, dot, mass2, on_shell
 
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.manifest.sections import DetectorSettings
@@ -149,7 +152,7 @@ def test_measurement_is_of_the_laboratory_momenta():
     exact = Tracking(
         curvature_resolution=0.0, scattering_resolution=0.0, angle_resolution=0, angle_scattering=0
     )
-    detector = DETECTOR._replace(tracking=exact)
+    detector = replace(DETECTOR, tracking=exact)
     lab = on_shell(np.array([[[0.0, 3.0, 2.0]], [[1.0, 0.0, -2.0]]]), MUON_MASS)
     plus, minus = transform(lab, detector.from_laboratory)
     events = GeneratedEvents.zeros(np.ones(1))._replace(mu_plus=plus, mu_minus=minus)
@@ -188,7 +191,7 @@ SOFTER = np.hypot(CLEAR[..., 1], CLEAR[..., 2]).min()
 def test_preselection_cuts_where_it_says(step, muons, cut, passing, failing):
     assert all(mask[0] for _, mask in simulated.preselection(momenta(CLEAR), DETECTOR))
     for value, expected in ((passing, True), (failing, False)):
-        detector = DETECTOR._replace(preselection=Preselection(**{cut: value}))
+        detector = replace(DETECTOR, preselection=Preselection(**{cut: value}))
         masks = simulated.preselection(momenta(muons), detector)
         (mask,) = (mask for name, mask in masks if step in name)
         assert mask[0] == expected

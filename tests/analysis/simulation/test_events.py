@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import uproot
-from collisions import BEAMS, at_rest, boosted, on_shell
+from collisions import BEAMS
+from four_vectors import at_rest, boosted, on_shell
 from hypothesis import given
 from hypothesis import strategies as st
 

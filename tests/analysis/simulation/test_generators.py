@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from collisions import DETECTOR, SQRT_S, mass2
+from collisions import DETECTOR, SQRT_S
+from four_vectors import mass2
 
 from punzinet.analysis.constants import ELECTRON_MASS, MUON_MASS, PION_MASS
 from punzinet.analysis.simulation import twophoton

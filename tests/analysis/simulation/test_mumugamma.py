@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
-from collisions import (
-    DETECTOR,
-    SQRT_S,
-    add,
-    assert_agreement,
-    at_rest,
-    beam_momenta,
-    boosted,
-    mass2,
-    mean,
-    rate,
-    sample,
-)
+from collisions import DETECTOR, SQRT_S, add, assert_agreement, beam_momenta, mean, rate, sample
 from dirac import GAMMA, METRIC, currents, pair_amplitudes, propagator, slash, spinors
+from four_vectors import at_rest, boosted, mass2
 
-from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, FB_PER_GEV2, MUON_MASS
+from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS
 from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.detector import MISSED, SEEN, Region
 from punzinet.analysis.simulation.events import about_z, rotate_to
@@ -144,13 +133,3 @@ def test_the_square_is_that_of_the_amplitudes(x, opening, c):
     # terms of order m_mu^2/s_mumu are neglected in the muons' part only
     neglected = (abs(parts[1]) + abs(parts[2])) * before**2 * (2e-3 + 8 * MUON_MASS**2 / s_mumu)
     assert abs(square / (4 * np.pi * ALPHA) ** 3 - expected) < 1e-6 * expected + neglected
-
-
-def test_the_born_cross_section_is_the_point_cross_section():
-    cosine, weight = (x.tolist() for x in np.polynomial.legendre.leggauss(8))
-    element = sum(w * mumugamma.born_element(S, c) for c, w in zip(cosine, weight, strict=True))
-    velocity = np.sqrt(1 - 4 * MUON_MASS**2 / S)
-    cross_section = FB_PER_GEV2 * element / 2 * velocity / (8 * np.pi) / (2 * S)
-    coupling = ALPHA / (1 - vacuum_polarisation(S))
-    point = FB_PER_GEV2 * 4 * np.pi * coupling**2 / (3 * S)
-    assert cross_section == pytest.approx(point * velocity * (3 - velocity**2) / 2, rel=1e-9)

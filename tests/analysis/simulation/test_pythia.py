@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from collisions import SQRT_S, mass2, sample
+from collisions import SQRT_S, sample
+from four_vectors import mass2
 
 from punzinet.analysis.simulation.pythia import (
     PROCESSES,

@@ -2,17 +2,9 @@
 
 import numpy as np
 import pytest
-from collisions import (
-    SQRT_S,
-    assert_agreement,
-    boosted,
-    isotropic,
-    mass2,
-    on_shell,
-    sample,
-    two_body_momentum,
-)
+from collisions import SQRT_S, assert_agreement, sample
 from dirac import GAMMA, METRIC, pair_amplitudes, slash
+from four_vectors import boosted, isotropic, mass2, on_shell, two_body_momentum
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import dblquad

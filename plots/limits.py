@@ -1,13 +1,10 @@
 """Figures of limits: expected and observed ones, local p-values, and fits of the shape."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
 import numpy as np
-from hist import Hist
-from hist.axis import StrCategory, Variable
-from hist.storage import Weight
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
@@ -22,7 +19,6 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.sensitivity import OPEN, UNSEEN
-from punzinet.plots.spectra import draw_stack, poisson_errors
 
 #: Label, selection and method, colour and dash of each limit.
 LIMIT_LINES: tuple[tuple[str, str, str, str, Any], ...] = (
@@ -41,7 +37,6 @@ PUBLISHED_LOOKS: tuple[tuple[str, Any, str], ...] = (
 POINTS = 200  # masses at which marks are worked out
 SIGMAS = np.arange(1, 6)  # significances that have a line
 LEAST = 1e-16  # p-values below are drawn there, lest the lines of sigmas lie on one another
-STRENGTH = 3  # times the expected limit: the signal of the example of a fit
 
 
 @style.style()
@@ -222,47 +217,4 @@ def shape_gain_figure(limits: ShapeLimits, search: Search) -> Figure:
     style.log_axis(lower, *style.include((0.95, 1.25), limits.gain))
     lower.set_ylabel("counting / shape\n(ratio)", loc="center")
     style.mass_axis(lower, limits.mass, search.parameter)
-    return figure
-
-
-def example(limits: ShapeLimits) -> int | None:
-    """The hypothesis whose fit has most bins; None if there is no fit."""
-    bins = [len(edges) for edges in limits.edges]
-    return int(np.argmax(bins)) if any(bins) else None
-
-
-@style.style()
-def shape_fit_figure(
-    limits: ShapeLimits,
-    hypothesis: int,
-    workspace: Mapping[str, Any],
-    search: Search,
-    processes: Mapping[str, str],
-) -> Figure:
-    """Draw the bins of a fit: backgrounds stacked, a signal on top, and what both would give.
-
-    The signal is `STRENGTH` times the expected limit, points are its Asimov data.
-    """
-    signal, *others = workspace["channels"][0]["samples"]
-    axis = Variable(limits.edges[hypothesis], name="variable")
-    names = StrCategory([one["name"] for one in others], name="process")
-    stack = Hist(names, axis, storage=Weight())
-    for row, one in enumerate(others):
-        error = next((m["data"] for m in one["modifiers"] if m["type"] == "shapesys"), 0.0)
-        stack.view().value[row] = one["data"] / axis.widths
-        stack.view().variance[row] = (np.asarray(error) / axis.widths) ** 2
-    figure, axes = style.new_figure(0.9)
-    total, _ = draw_stack(axes, stack, processes)
-    strength = float(f"{STRENGTH * limits.shape[hypothesis, 2]:.2g}")
-    both = total + strength * np.asarray(signal["data"]) / axis.widths
-    label = f"signal, {search.parameter} = {limits.mass[hypothesis]:g} GeV, {strength:g} fb"
-    axes.stairs(both, axis.edges, color=style.RED, label=label, baseline=None)
-    counts = both * axis.widths
-    errors = poisson_errors(counts, counts) / axis.widths
-    style.draw_points(axes, axis.centers, both, errors, color="black", label="both (Asimov data)")
-    axes.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(0, 1.1 * float((both + errors[1]).max())))
-    axes.set_xlabel(search.variable.axis_label)
-    axes.set_ylabel(f"events / {search.variable.unit}")
-    style.add_legend(axes, 2)
-    style.add_label(axes, limits.luminosity)
     return figure

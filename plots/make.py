@@ -27,13 +27,7 @@ from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
-from punzinet.plots.limits import (
-    example,
-    limits_figure,
-    p_value_figure,
-    shape_fit_figure,
-    shape_gain_figure,
-)
+from punzinet.plots.limits import limits_figure, p_value_figure, shape_gain_figure
 from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
 from punzinet.plots.report.lookup import read_yields
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
@@ -87,23 +81,12 @@ def _figures(
     if "limits" in there:
         yield from _of_limits(output, manifest, windows, observed="observed" in there)
     if "shape" in there:
-        yield from _of_shapes(output, manifest, search)
+        yield "shape_gain", shape_gain_figure(ShapeLimits.read(output.shape), search)
     if manifest.has_data:
         yield from _of_data(output, manifest, search)
     systematics = "limits" in there and output.systematics.exists()
     about = output, manifest, windows, sensitivity, network
     yield from _of_events(*about, systematics=systematics)
-
-
-def _of_shapes(
-    output: OutputFolder, manifest: Manifest, search: Search
-) -> Iterator[tuple[str, Figure]]:
-    """What fits of the shape gain over counting, and one of them."""
-    fits = ShapeLimits.read(output.shape)
-    yield "shape_gain", shape_gain_figure(fits, search)
-    if (shown := example(fits)) is not None:
-        fit = read_json(output.shapes / f"{fits.mass[shown]:g}.json", "punzinet shape")
-        yield "shape_fit", shape_fit_figure(fits, shown, fit, search, manifest.processes)
 
 
 def _of_events(

@@ -268,23 +268,19 @@ def _by_size(backgrounds: Hist[Any]) -> list[str]:
 
 
 def draw_stack(
-    axes: Axes,
-    backgrounds: Hist[Any],
-    processes: Mapping[str, str],
-    order: Sequence[str] | None = None,
+    axes: Axes, backgrounds: Hist[Any], processes: Mapping[str, str], order: Sequence[str]
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw processes from below in some order, by default by size, and the sum's uncertainty.
+    """Draw processes from below in some order, and the sum's uncertainty.
 
     The axes are ``process`` and the variable; contents and variances of the sum, (k,), come back.
     """
     variable, names = backgrounds.axes[1], list(backgrounds.axes["process"])
     values = dict(zip(names, backgrounds.values(), strict=True))
     colours = style.process_colours(names)
-    names = _by_size(backgrounds) if order is None else list(order)
     look: dict[str, Any] = {"histtype": "fill", "edgecolor": "black", "linewidth": 0.3}
-    look["color"] = [colours[name] for name in names]
-    look["label"] = [processes.get(name, name) for name in names]
-    mplhep.histplot([values[n] for n in names], variable.edges, ax=axes, stack=True, **look)
+    look["color"] = [colours[name] for name in order]
+    look["label"] = [processes.get(name, name) for name in order]
+    mplhep.histplot([values[n] for n in order], variable.edges, ax=axes, stack=True, **look)
     whole = backgrounds.project(variable.name)
     total, variance = (np.asarray(v, np.float64) for v in (whole.values(), whole.variances()))
     _draw_uncertainty(axes, variable.edges, total, np.sqrt(variance), label="stat. uncertainty")

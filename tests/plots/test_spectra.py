@@ -76,13 +76,6 @@ def test_intervals_are_those_of_a_poisson_distribution():
     np.testing.assert_allclose(weighted, 2 * errors[:, 2:], rtol=1e-6)
 
 
-def test_the_stack_is_the_sum_of_its_parts(make):
-    backgrounds, _ = make.spectrum(np.random.default_rng(2), make.windows(), 0.1)
-    total, variance = spectra.draw_stack(Figure().subplots(), backgrounds, {})
-    np.testing.assert_allclose(total, backgrounds.values().sum(axis=0))
-    np.testing.assert_allclose(variance, 0.9 * total)
-
-
 def test_systematic_effects_add_up_linearly_in_a_parameter_and_in_quadrature_beyond():
     backgrounds = Hist.new.StrCat(["one", "two"], name="process").Reg(10, 0, 10, name="m").Weight()
     backgrounds.view()["value"][:] = [[10.0], [4.0]]

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
-from punzinet.analysis.io.files import InputError, read_json
+from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_peaks, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
@@ -192,23 +192,17 @@ def _of_data(
     output: OutputFolder, manifest: Manifest, search: Search
 ) -> Iterator[tuple[str, Figure]]:
     """Data against simulation, as far as the selection has seen it."""
-    selection = read_json(output.selection_cutflow, "punzinet select")
-    try:
-        data, settings = selection["data"], selection["provenance"]["settings"]
-        about = manifest.processes, manifest.label or style.DATA_LABEL
-        seen = spectra.SeenData(data["luminosity"], data["seen"], *about)
-        network = output.network(settings["network"])
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{output.selection_cutflow} knows of no data; run `punzinet select` again."
-        ) from error
+    about = manifest.processes, manifest.label or style.DATA_LABEL
+    with read_result(output.selection_cutflow, "data", "punzinet select") as found:
+        seen = spectra.SeenData(found["data"]["luminosity"], found["data"]["seen"], *about)
+        network = output.network(found["provenance"]["settings"]["network"])
     used = load_network(network).network.features
     mass = search.variable.mass
     shown = mass, *(feature for feature in search.features if feature.name in used)
     compared = []
     for stage in STAGES:
-        found = (read_comparison(output.comparison, stage, quantity.name) for quantity in shown)
-        compared.append([spectra.DataSpectrum(q, *h) for q, h in zip(shown, found, strict=True)])
+        pairs = ((q, read_comparison(output.comparison, stage, q.name)) for q in shown)
+        compared.append([spectra.DataSpectrum(q, *pair) for q, pair in pairs])
     before, after = (one[0] for one in compared)
     yield f"data_{mass.file_name}", spectra.data_mass_figure(before, after, seen)
     for stage, (_, *features) in zip(STAGES, compared, strict=True):

@@ -89,7 +89,7 @@ def _curves(sensitivity: Sensitivity) -> Curves:
     return {
         label: (Curve.of(sensitivity, names, cut), colour)
         for label, loss, cut, colour in CURVES
-        if (names := sorted(name for name in sensitivity.networks if name.startswith(loss)))
+        if (names := sensitivity.of_loss(loss))
     }
 
 

@@ -229,10 +229,10 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     elif output.sensitivity.exists():
         sensitivity = Sensitivity.read(output.sensitivity)
         mass, networks, whose = sensitivity.mass, sensitivity.networks, "one network"
-        first = {name.split("-")[0]: networks[name] for name in sorted(networks, reverse=True)}
-        if not {"bce", "punzi"} <= first.keys():
+        bce, punzi = (sensitivity.of_loss(loss) for loss in ("bce", "punzi"))
+        if not (bce and punzi):
             return []
-        cuts = first["bce"].optimal, first["punzi"].single
+        cuts = networks[bce[0]].optimal, networks[punzi[0]].single
         curves = [(one.sigma_min, one.sigma_min_error) for one in cuts]
     else:
         return []

@@ -46,7 +46,7 @@ def lookup_data(
     compared = {
         label: _selection(sensitivity, names, cut, network)
         for label, loss, cut in SELECTIONS
-        if (names := [name for name in sensitivity.networks if name.split("-")[0] == loss])
+        if (names := sensitivity.of_loss(loss))
     }
     columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),

@@ -142,8 +142,8 @@ def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
     average = sensitivity.figure_of_merit.averaged
     trained, means, limits = sensitivity.training, [], []
     for loss, cut in (("punzi", "single"), ("bce", "optimal")):
-        networks = sensitivity.networks.items()
-        chosen = [getattr(one, cut) for name, one in networks if name.split("-")[0] == loss]
+        names = sensitivity.of_loss(loss)
+        chosen = [getattr(sensitivity.networks[name], cut) for name in names]
         means.append([average(one.sigma_min[trained]) for one in chosen] or [np.nan])
         limits.append(any(one.bound[trained].any() for one in chosen))
     one, bce = (float(np.mean(each)) for each in means)

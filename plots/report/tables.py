@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,10 +174,11 @@ def cutflow_table(caption: str, events: str, content: Any) -> list[Table]:
     for flow in flows.values():
         top = next(iter(flow.values()), (0,))[0]
         for row in rows:
-            count, weight = flow.get(row[0], (None, None))
-            share = min(count / top, 1.0) if count is not None and top else 0.0
-            known = count is not None  # else the dataset does not have the step
-            row.append(Cell(number(count), number(weight), share) if known else "")
+            if row[0] not in flow:  # the dataset does not have the step
+                row.append("")
+                continue
+            count, weight = flow[row[0]]
+            row.append(Cell(number(count), number(weight), min(count / top, 1.0) if top else 0.0))
     return [make_table(caption, ["", *flows], rows)]
 
 
@@ -213,9 +215,13 @@ def timing_table(folder: Path) -> tuple[list[Table], str]:
             if path.stem != "report" and {"started", "seconds"} <= set(record):
                 timed.append((str(record["started"]), float(record["seconds"]), path.stem))
     longest = max((seconds for _, seconds, _ in timed), default=0) or 1.0
-    rows = [(name, start, Cell(duration(s), share=s / longest)) for start, s, name in sorted(timed)]
+    rows = [(name, start, Cell(_took(s), share=s / longest)) for start, s, name in sorted(timed)]
     tables = [make_table("Stages", ("stage", "started (UTC)", "took"), rows)] if rows else []
-    return tables, duration(sum(seconds for _, seconds, _ in timed))
+    return tables, _took(sum(seconds for _, seconds, _ in timed))
+
+
+def _took(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def windows_table(windows: Windows) -> Table:
@@ -344,16 +350,6 @@ def text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(text(item) for item in value)
     return str(value)
-
-
-def duration(seconds: float) -> str:
-    """Write a duration in the two units that matter."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def plain_label(name: str, mathtext: str) -> str:

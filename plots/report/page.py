@@ -123,9 +123,10 @@ def _results(output: OutputFolder, own: Collection[Path]) -> dict[str, list[tabl
         ("completeness", output.varied_completeness, features, complete, f"Variations: {entries}"),
         ("completeness", output.data_completeness, features, complete, f"Data: entries {entries}"),
     ]
-    for path in _found(output.baselines, ".json", own):
-        title = path.stem.replace("_", " ")
-        sources.append(("baselines", path, "punzinet baselines", tables.baselines_tables, title))
+    sources += [
+        ("baselines", path, "punzinet baselines", tables.baselines_tables, path.stem)
+        for path in _found(output.baselines, ".json", own)
+    ]
     expected = [expected_table(Limits.read(output.limits))] if output.limits.exists() else []
     found: dict[str, list[tables.Table]] = {"baselines": [], "limits": expected}
     for section, path, made_by, *make in sources:

@@ -82,11 +82,9 @@ def claims_tables(content: Any) -> list[Table]:
     """The claims of the paper with values, errors and targets; then numbers without a target."""
     rows: dict[str, list[list[Any]]] = {"Claims as numbers": [], "Further numbers": []}
     for name, claim in content.items():
-        if "value" in claim:  # else it is the provenance
-            target, words = claim.get("target"), _words(name)
-            said = Cell(text(claim.get("text", "")).replace("σ_min", "σₘᵢₙ") or words, words)
-            row = [said, _measured(claim), target, _verdict(claim.get("met"))]
-            rows["Further numbers" if target is None else "Claims as numbers"].append(row)
+        said = Cell(claim["text"].replace("σ_min", "σₘᵢₙ"), _words(name))
+        row = [said, _measured(claim), claim["target"], _verdict(claim["met"])]
+        rows["Further numbers" if claim["target"] is None else "Claims as numbers"].append(row)
     header = ("claim", "value", "target", "")
     return [make_table(caption, header, lines) for caption, lines in rows.items() if lines]
 
@@ -106,13 +104,11 @@ def variations_table(content: Any) -> list[Table]:
 
 
 def baselines_tables(title: str, content: Any) -> list[Table]:
-    """Several methods judged on the same events, or the ranks of observables; else nothing."""
+    """Several methods judged on the same events, or the ranks of observables."""
     if "observables" in content:
         ranks = content["observables"]
         caption = f"Ranks of observables; cross-entropy {number(content['cross_entropy'])}"
         return [make_table(caption, [*map(_words, ranks[0])], (rank.values() for rank in ranks))]
-    if not {"hypotheses", "baselines"} <= set(content):
-        return []
     mass, training = read_hypotheses(content["hypotheses"])
     low = (mass >= 1) & (mass <= 4)
     figure = FigureOfMerit.model_validate(content["figure_of_merit"])
@@ -299,10 +295,9 @@ def _verdict(met: Any, yes: str = "met", no: str = "not met", why: str = "") -> 
 
 def _measured(claim: Mapping[str, Any]) -> Cell:
     """A number with its error over the networks and, below, that from the simulated sample."""
-    value, error, sample = (claim.get(key) for key in ("value", "error", "error_sample"))
-    known = isinstance(value, int | float) and isinstance(error, int | float)
-    below = f"sample: ± {number(sample, 2)}" if isinstance(sample, int | float) else ""
-    return Cell(with_error(value, error) if known else text(value), below)
+    sample = claim.get("error_sample")
+    below = "" if sample is None else f"sample: ± {number(sample, 2)}"
+    return Cell(with_error(claim["value"], claim.get("error")), below)
 
 
 def _words(name: Any) -> str:

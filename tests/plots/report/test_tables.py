@@ -36,12 +36,12 @@ def test_labels_without_tex():
 
 def test_a_claim_that_is_not_met_is_shown_as_such():
     claim = {"text": "in words", "value": 1.0, "error": 0.1, "target": "≥ 1.3", "met": False}
-    further = {"value": 2.0, "error": 0.1, "target": None, "met": None, "error_sample": 0.25}
-    first, second = tables.claims_tables({"two": further, "one": claim, "provenance": {}})
+    further = {**claim, "target": None, "met": None, "error_sample": 0.25}
+    first, second = tables.claims_tables({"two": further, "one": claim})
     ((name, _, target, verdict),) = first.rows
     assert (name.text, target.text, verdict.state) == ("in words", "≥ 1.3", "bad")
     ((name, value, _, verdict),) = second.rows
-    assert (name.text, verdict.state) == ("two", "")
+    assert (name.detail, verdict.state) == ("two", "")
     assert "0.25" in value.detail
 
 

@@ -139,14 +139,11 @@ class Sidebands:
         for name in dict.fromkeys(name for _, one in known for name in one.factors):
             sums = np.zeros((len(experiments), 3))  # nominal, up and down
             for i, one in known:
-                factors = [(1.0, *one.factors.get(name, {}).get(b.name, (1.0, 1.0)))
-                           for b in one.backgrounds]  # fmt: skip
-                sums[i] = np.array([b.events for b in one.backgrounds]) @ np.array(factors)
-            nominal, *varied = (self.holds @ sums).T
-            ratios = (
-                np.divide(of, nominal, out=np.ones_like(of), where=nominal > 0) for of in varied
-            )
-            found[name] = np.stack([*ratios], axis=1)
+                for b in one.backgrounds:
+                    up, down = one.factors.get(name, {}).get(b.name, (1.0, 1.0))
+                    sums[i] += b.events * np.array([1.0, up, down])
+            nominal, varied = np.split(self.holds @ sums, [1], axis=1)
+            found[name] = np.divide(varied, nominal, out=np.ones_like(varied), where=nominal > 0)
         return found
 
 
@@ -166,8 +163,7 @@ def measure_sidebands(
     simulated = simulated.without(centre - near, centre + near)
     tried = settings.outer * 2.0 ** np.arange(DOUBLINGS + 1)
     weight, square = _beside(simulated, windows, settings.inner, tried[:, None])
-    first = np.argmax(weight >= FEWEST, axis=0)
-    first[weight[-1] < FEWEST] = DOUBLINGS
+    first = np.minimum((weight < FEWEST).sum(axis=0), DOUBLINGS)
     expected, squares = (sums[first, np.arange(len(windows))] for sums in (weight, square))
     count = counted = expected
     if data is not None:

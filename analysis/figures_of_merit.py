@@ -21,7 +21,7 @@ and stays as it is, an approximation.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -39,18 +39,11 @@ Count = TypeVar("Count", "float", "FloatArray", "Tensor")  # of events
 Relative = Annotated[float, Field(ge=0, le=10)]
 
 
-class BackgroundUncertainty(NamedTuple):
-    """Relative systematic uncertainties of the background."""
-
-    overall: float  # r of all background together, also where only its upper limit is known
-    shifts: FloatArray  # (K, P, H) δ by parameter, process and hypothesis
-
-
 def background_variance(background: Count, by_process: Any, overall: float, shifts: Any) -> Count:
     """Variance V = B + (rB)² + Σ_k (Σ_p δ_kp B_p)² of the background events that will be counted.
 
-    There is B of any shape, the same by process, P times, and a `BackgroundUncertainty`, with
-    shifts (K, P, ...) that go with B_p. It is arithmetic for numpy, torch and numba alike; without
+    There is B of any shape, the same by process, P times, r of all of it, and shifts δ (K, P, ...)
+    of the shape of B_p. It is arithmetic for numpy, torch and numba alike; without
     uncertainties it is B to the last bit.
     """
     variance: Count = background + (background * overall) ** 2
@@ -114,14 +107,16 @@ class FigureOfMerit(Section):
     """what was measured, not to be given: relative changes of background by parameter, process and
     mass in GeV, half of those between one sigma up and down"""
 
-    def uncertainty_of(self, processes: Sequence[str], hypotheses: int) -> BackgroundUncertainty:
+    def uncertainty_of(self, processes: Sequence[str], hypotheses: int) -> tuple[float, FloatArray]:
         """Uncertainties of the background processes of a sample, in its order, for H hypotheses.
 
+        There are r of all background together, also where only its upper limit is known, and
+        (K, P, H) shifts δ by parameter, process and hypothesis; see `background_variance`.
         ValueError if they are given by process, and no names are, or measured for others.
         """
         given, none = self.background_uncertainty, np.zeros((0, len(processes), hypotheses))
         if isinstance(given, float):
-            return BackgroundUncertainty(given, none)
+            return given, none
         if given == "measured":
             absent = dict.fromkeys(range(hypotheses), 0.0)
             shifts = np.array([
@@ -130,12 +125,12 @@ class FigureOfMerit(Section):
             ])  # fmt: skip
             if shifts.shape[1:] != none.shape[1:]:
                 raise ValueError("the background's uncertainty was not measured in these windows")
-            return BackgroundUncertainty(0.0, shifts)
+            return 0.0, shifts
         if not processes and any(given.values()):
             raise ValueError("uncertainties by process need the names of the processes")
         sizes = np.array([given.get(name, 0.0) for name in processes], dtype=np.float64)
         own = np.diag(sizes)[sizes > 0]
-        return BackgroundUncertainty(0.0, np.repeat(own[:, :, None], hypotheses, axis=2))
+        return 0.0, np.repeat(own[:, :, None], hypotheses, axis=2)
 
     @property
     def is_measured(self) -> bool:

@@ -43,7 +43,7 @@ class PunziLoss(torch.nn.Module):
 
     signal_total: Tensor  # (H,) weights of each signal in the sample: efficiencies of the windows
     background_total: Tensor  # (P,) weights of each process, every event counted once
-    shifts: Tensor  # (K, P, H) of background by uncertain parameters, see `BackgroundUncertainty`
+    shifts: Tensor  # (K, P, H) of background by uncertain parameters, see `figures_of_merit`
 
     def __init__(
         self,
@@ -63,9 +63,8 @@ class PunziLoss(torch.nn.Module):
             self.register_buffer(f"{name}_total", torch.as_tensor(total, dtype=torch.float64))
         self.luminosity = luminosity
         self.figure_of_merit = figure_of_merit or FigureOfMerit()
-        uncertainty = self.figure_of_merit.uncertainty_of(processes, len(signal_total))
-        self.overall = uncertainty.overall
-        self.register_buffer("shifts", torch.from_numpy(uncertainty.shifts), persistent=False)
+        self.overall, shifts = self.figure_of_merit.uncertainty_of(processes, len(signal_total))
+        self.register_buffer("shifts", torch.from_numpy(shifts), persistent=False)
 
     @classmethod
     def of_sample(
@@ -120,24 +119,14 @@ class PunziLoss(torch.nn.Module):
     def sums(
         self, output: Tensor, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
     ) -> Tensor:
-        """What events add to ε, B and, if processes have uncertainties of their own, each B_p.
+        """What events add to the background of each process, and to ε (Eq. 10 and 11).
 
-        (2 or 2 + P, ..., H) sums (Eq. 10 and 11) of outputs (..., n) of one or several networks.
+        (P + 1, ..., H) sums, the signal's last, of outputs (..., n) of one or several networks.
         Nothing is scaled here: the sums of all batches add up to those of the sample.
         """
-        hypotheses = len(self.signal_total)
-        selected = torch.where(stop > start, wide(output) * wide(weight), 0.0)
-        own = start.long().clamp(max=hypotheses - 1)
-        signal = process == SIGNAL
-        efficiency = _group_sums(torch.where(signal, selected, 0.0), own, hypotheses)
-        only = torch.where(signal, 0.0, selected), start, torch.where(signal, start, stop)
-        background = window_sums(*only, hypotheses)
-        uncertain = range(self.shifts.shape[1]) if len(self.shifts) else ()
-        by_process = [
-            window_sums(selected[..., chosen], start[chosen], stop[chosen], hypotheses)
-            for chosen in (process == p for p in uncertain)
-        ]
-        return torch.stack([efficiency, background, *by_process])
+        rows = len(self.background_total) + 1
+        selected = wide(output) * wide(weight)
+        return window_sums(selected, process % rows, start, stop, (rows, len(self.signal_total)))
 
     def class_sums(
         self, weight: Tensor, process: Tensor, start: Tensor, stop: Tensor
@@ -163,9 +152,9 @@ class PunziLoss(torch.nn.Module):
         (..., H) terms of all hypotheses, 0 for one without signal, and the average of the others.
         """
         present = subset[len(self.background_total) :] > 0
-        efficiency, background, *by_process = sums
-        efficiency = torch.where(present, efficiency, 1.0).clamp(min=MIN_EFFICIENCY)
-        variance = background_variance(background, by_process, self.overall, self.shifts)
+        efficiency = torch.where(present, sums[SIGNAL], 1.0).clamp(min=MIN_EFFICIENCY)
+        by_process = sums[:SIGNAL]
+        variance = background_variance(by_process.sum(0), by_process, self.overall, self.shifts)
         terms, count = self.term(efficiency, variance), present.sum().clamp(min=1)
         if self.figure_of_merit.average == "geometric":
             average = (torch.where(present, terms, 1.0).log().sum(-1) / count).exp()
@@ -199,19 +188,26 @@ def wide(values: Tensor) -> Tensor:
     return values.float() if values.device.type == "mps" else values.double()
 
 
-def window_sums(values: Tensor, start: Tensor, stop: Tensor, windows: int) -> Tensor:
-    """Sum (..., n) values over the events of each window, (..., H).
+def window_sums(
+    values: Tensor, row: Tensor, start: Tensor, stop: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """Sum (..., n) values over the events of each row and window, (R, ..., H), of a shape (R, H).
 
     Each value is added where its range of windows starts and taken away again where it ends;
     the running sum of that, O(events + windows), is the sum of each window. The sums are
     differences of larger ones and therefore `wide`; a window without events gives exactly zero.
     """
-    values, start, stop = wide(values), start.long(), stop.long()
-    edges = _group_sums(values, start, windows + 1) - _group_sums(values, stop, windows + 1)
-    one = torch.ones_like(start)
-    counts = _group_sums(one, start, windows + 1) - _group_sums(one, stop, windows + 1)
-    sums = edges.cumsum(-1)[..., :windows].clamp(min=0.0)
-    return torch.where(counts.cumsum(-1)[:windows] > 0, sums, 0.0)
+    rows, windows = shape
+    first = row.long() * (windows + 1)
+    ends = first + start, first + stop
+
+    def running(summed: Tensor) -> Tensor:
+        added, removed = (_group_sums(summed, end, rows * (windows + 1)) for end in ends)
+        edges = (added - removed).reshape(*summed.shape[:-1], rows, windows + 1)
+        return edges.cumsum(-1)[..., :windows]
+
+    held = running(torch.ones_like(first)) > 0
+    return torch.where(held, running(wide(values)).clamp(min=0.0), 0.0).movedim(-2, 0)
 
 
 def _group_sums(values: Tensor, group: Tensor, groups: int) -> Tensor:

@@ -243,7 +243,7 @@ class AutogradEngine(Engine):
         for vectors in self._groups(self._to_device(parameters), self.events.tiles):
             sums = self._window_sums(vectors, batch)
             sigma, loss = self.loss.values(sums, batch.held)
-            found.append((loss, sums[0], sums[1], sigma))
+            found.append((loss, sums[-1], sums[:-1].sum(0), sigma))
         return PunziValues(*(_to_host(torch.cat(column)) for column in zip(*found, strict=True)))
 
     def _gradient(
@@ -271,7 +271,7 @@ class AutogradEngine(Engine):
         return torch.split(parameters, max(1, TOGETHER // (TILE * max(tiles, 1))))
 
     def _window_sums(self, parameters: torch.Tensor, batch: _Columns) -> torch.Tensor:
-        """ε, B and uncertain B_p, (N, H) each, of networks, (N, K), from events of all ranks."""
+        """(P + 1, N, H) `PunziLoss.sums` of networks, (N, K), from events of all ranks."""
         output = torch.sigmoid(self._logit(parameters, batch.x))
         weight, *windows = batch.columns
         weight = weight * self.loss.scale(batch.held)[batch.group]

@@ -211,7 +211,7 @@ class Totals(NamedTuple):
     ranges: IntArray  # (R, 2) ranges of windows, see `PackedEvents`
     luminosity: float  # L in fb^-1
     constants: FloatArray  # (3,) constant term, a and b of the figure of merit
-    overall: float  # and what follows it: a `BackgroundUncertainty`
+    overall: float  # uncertainty of the background, see `background_variance`
     shifts: FloatArray  # (K, P, H)
     cross_section: float  # of the signal in the significance loss, fb; 0 for the Punzi-loss
     geometric: bool  # whether the average over the hypotheses is

@@ -107,11 +107,11 @@ class SelectionProcessor(ChunkProcessor):
                 candidates.require(BELOW_CUT, selected)
                 if self._judging is not None and not dataset.is_data:
                     self._require_judging(self._judging, dataset, candidates)
+            if dataset.variation_of:
+                continue
             rows = np.flatnonzero(candidates.alive)
             variable, weight = candidates.variable[rows], candidates.weight[rows]
             hypothesis = candidates.hypothesis[rows]
-            if dataset.variation_of:
-                continue
             in_windows[i] = self._sum_windows(dataset, variable, hypothesis, weight)
             if not dataset.is_data:
                 spectra |= _fill(stage, dataset, variable, hypothesis, weight)
@@ -120,31 +120,31 @@ class SelectionProcessor(ChunkProcessor):
                 named[self._comparison.mass] = search.variable.signed_mass(variable)
                 compared |= self._comparison.fill(stage, dataset.process, named, weight)
         templates, groups = self._fill_templates(dataset, candidates)
-        found = {
+        return {
             "cutflows": {dataset.name: candidates.cutflow},
-            "groups": {} if groups is None else {dataset.name: groups},
+            "in_windows": {} if dataset.variation_of else {dataset.process: in_windows},
+            "spectra": spectra | templates,
+            "groups": groups,
+            "compared": compared,
         }
-        if dataset.variation_of:
-            return found
-        made = {"in_windows": {dataset.process: in_windows}, "spectra": spectra | templates}
-        return {**found, **made, "compared": compared}
 
     def _fill_templates(
         self, dataset: DatasetInfo, candidates: Candidates
-    ) -> tuple[Spectra, FloatArray | None]:
-        """Templates, and those of `GROUPS` of events by identity where there are shifts."""
+    ) -> tuple[Spectra, dict[str, FloatArray]]:
+        """Templates, and those of `GROUPS` of events by identity for a dataset with shifts."""
 
         def fill(rows: IntArray, factor: FloatArray | float = 1.0) -> Hist[Any]:
             variable, weight = candidates.variable[rows], factor * candidates.weight[rows]
             of = dataset.hypotheses[candidates.hypothesis[rows]] if dataset.is_signal else None
             return fill_template(self._windows, variable, weight, of)
 
-        rows, groups, templates = np.flatnonzero(candidates.alive), None, Spectra()
+        rows, groups, templates = np.flatnonzero(candidates.alive), dict[str, Any](), Spectra()
         if dataset.name in self._shifts:
             identity = {name: of[rows] for name, of in candidates.identity.items()}
             group = identity_hash(**identity, dataset="") % np.uint64(GROUPS)
-            groups = np.array([fill(rows[group == one]).values() for one in range(GROUPS)])
-        if not dataset.is_data:
+            own = [fill(rows[group == one]).values() for one in range(GROUPS)]
+            groups[dataset.name] = np.array(own)
+        if not (dataset.is_data or dataset.variation_of):
             factors = {"": 1.0} | _changes(candidates.factors(rows))
             templates = {
                 f"templates/{dataset.process}{name}": fill(rows, factor)

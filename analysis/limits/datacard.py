@@ -34,9 +34,9 @@ def write_workspaces(
 ) -> list[Path]:
     """Write workspaces, by file name without suffix, and their cards, and return the files.
 
-    The folders are those of either. Where there are edges of bins, by the same names, histograms
-    stand beside the card; without them a workspace has one bin. InputError if a folder takes no
-    files.
+    The first folder is that of the workspaces. Where there are edges of bins, by the same names,
+    histograms stand beside the card; without them a workspace has one bin. InputError if a folder
+    takes no files.
     """
     written, cards = [folders[0] / f"{name}.json" for name in workspaces], list[Path]()
     for path, (name, workspace) in zip(written, workspaces.items(), strict=True):

@@ -18,13 +18,13 @@ from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
+from punzinet.processors.datasets import MOMENTA
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.runs.training import run_training
 
 CUT = -10.0  # everything in a window passes
-MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 VARIED = {"few": [3.0], "low": [2.0, 3.0], "high": [3.0, 4.0]}  # masses of half of the signal
 
 

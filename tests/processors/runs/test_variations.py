@@ -8,24 +8,20 @@ from small_data import GENERATED, MASSES, make_events, make_manifest, varied, wr
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
+from punzinet.processors.datasets import MOMENTA
 
 TRIGGER = {"trigger": {"weights": {"up": "trigger_up", "down": "trigger_down"}}}
-
-
-def with_factors(events, up, down):
-    size = len(events["event"])
-    return events | {"trigger_up": np.full(size, up), "trigger_down": np.full(size, down)}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, ntuples):
     """The small files, one of them with factors, and two varied samples."""
     folder = tmp_path_factory.mktemp("varied")
-    factors = with_factors(make_events(2, 7000), 1.1, 0.95)
-    scaled = make_events(2, 7000)
-    scaled |= {name: 1.0002 * scaled[name] for name in ("px1", "py1", "pz1", "px2", "py2", "pz2")}
+    events = make_events(2, 7000)
+    factors = {"trigger_up": np.full(7000, 1.1), "trigger_down": np.full(7000, 0.95)}
+    scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
     signal = make_events(1, 2000 * len(MASSES), np.repeat(MASSES, 2000), resolution=0.006)
-    made = {"factors": factors, "scaled": scaled, "smeared": signal}
+    made = {"factors": events | factors, "scaled": scaled, "smeared": signal}
     return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
 
 
@@ -37,16 +33,6 @@ def plain(tmp_path_factory, ntuples):
 def small(files, systematics, **datasets):
     nominal = {name: files[name] for name in ("signal", "tautau", "eemumu")}
     return make_manifest(nominal | datasets, systematics=systematics)
-
-
-def both(files):
-    """A manifest with a varied sample of background and one of signal."""
-    samples = {"tautau": {"up": "scaled"}, "signal": {"up": "smeared"}}
-    datasets = {
-        "scaled": varied("tautau", files["scaled"], luminosity=200.0),
-        "smeared": varied("signal", files["smeared"], generated=2 * GENERATED),
-    }
-    return small(files, {"momentum": {"samples": samples}}, **datasets)
 
 
 def test_factors_are_columns_of_the_tensors_that_have_them(tmp_path, files, plain):
@@ -63,7 +49,12 @@ def test_factors_are_columns_of_the_tensors_that_have_them(tmp_path, files, plai
 
 
 def test_varied_samples_change_no_tensor_and_lie_beside_them(tmp_path, files, plain):
-    manifest = both(files)
+    samples = {"tautau": {"up": "scaled"}, "signal": {"up": "smeared"}}
+    datasets = {
+        "scaled": varied("tautau", files["scaled"], luminosity=200.0),
+        "smeared": varied("signal", files["smeared"], generated=2 * GENERATED),
+    }
+    manifest = small(files, {"momentum": {"samples": samples}}, **datasets)
     output = make_features(manifest, tmp_path)
     assert contents(output.tensors) == contents(plain.tensors)
     make_features(manifest, tmp_path, varied=True)

@@ -15,6 +15,7 @@ is not linear is done with it, and so is the gradient. All ranks then take the s
 for rounding is that of one process. Rank 0 writes.
 """
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -167,12 +168,13 @@ def pack(
     number = ranges.indices.to_numpy()
     cell[background] = hypotheses + processes * number + events.process[background]
     features = zip(events.features, *sample.scaling, strict=True)
-    scaled = [(feature - low) / (high - low) for feature, low, high in features]
-    columns = np.stack([*scaled, events.weight, cell.view(np.float32)], axis=-1)
-    values = np.where(places[..., np.newaxis] < 0, np.float32(0), columns[places])
+    scaled = ((feature - low) / (high - low) for feature, low, high in features)
+    values = np.empty((len(places), len(sample.features) + 2, TILE), np.float32)
+    for i, column in enumerate(itertools.chain(scaled, (events.weight, cell.view(np.float32)))):
+        values[:, i] = np.where(places < 0, np.float32(0), column[places])
     edges = np.stack(np.divmod(ranges.dictionary.to_numpy(), hypotheses + 1), axis=-1)
     shape = len(events), hypotheses, processes, edges, min(batches, total)
-    return PackedEvents(values.transpose(0, 2, 1).copy(), *shape, total, ranks)
+    return PackedEvents(values, *shape, total, ranks)
 
 
 @contextmanager

@@ -137,9 +137,9 @@ def load_sample(
     """
     windows = _all_trained(windows) if every_mass else windows
     names = windows.search.feature_names
-    kinds = np.float32, np.int8, np.int16, np.int16, np.int8
+    kinds = np.float32, np.int8, np.int16, np.int16
     none = np.empty((len(names), 0), np.float32), *(np.empty(0, kind) for kind in kinds)
-    found: list[tuple[np.ndarray, ...]] = [none]  # files may hold no event
+    found: list[list[tuple[np.ndarray, ...]]] = [[none] for _ in PARTS]  # files may hold no event
     backgrounds: list[str] = []
     for path, table, start, stop in _tables(folder, windows, *names, "process", "weight", "fold"):
         features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
@@ -156,12 +156,14 @@ def load_sample(
         codes = {name: code for code, name in enumerate(backgrounds)}
         known = [codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
         code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
-        edges = start.astype(np.int16), stop.astype(np.int16)
-        columns = features, weight, code, *edges, table["fold"].to_numpy()
-        rows = np.flatnonzero(start < stop)
-        found.append(tuple(column[..., rows] for column in columns))
-    *whole, fold = (np.concatenate(column, axis=-1) for column in zip(*found, strict=True))
-    parts = (Events(*whole)[np.flatnonzero(rows)] for rows in chosen.rows(fold))
+        columns = features, weight, code, start.astype(np.int16), stop.astype(np.int16)
+        for part, chooses in zip(found, chosen.rows(table["fold"].to_numpy()), strict=True):
+            rows = np.flatnonzero(chooses & (start < stop))
+            part.append(tuple(column[..., rows] for column in columns))
+    parts = (
+        Events(*(np.concatenate(column, axis=-1) for column in zip(*part, strict=True)))
+        for part in found
+    )
     mass = windows.mass[windows.training]
     return Sample(names, mass, tuple(backgrounds), chosen.known, *parts)
 

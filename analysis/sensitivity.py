@@ -1,6 +1,6 @@
 """σ_min of every hypothesis behind the cuts of every network: the result, and its file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -81,17 +81,6 @@ class Judged:
         }
         write_json(path, content | entries)
 
-    @staticmethod
-    def _frame(
-        content: Any, selections: Iterable[Selection]
-    ) -> tuple[FloatArray, BoolArray, FigureOfMerit, float]:
-        """The fields from the content of a file, whose hypotheses all selections must have."""
-        rows = content["hypotheses"]
-        if any(len(selection.cut) != len(rows) for selection in selections):
-            raise ValueError(f"columns need {len(rows)} numbers")
-        figure_of_merit = FigureOfMerit.model_validate(content["figure_of_merit"])
-        return *read_hypotheses(rows), figure_of_merit, float(content["luminosity"])
-
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity(Judged):
@@ -128,5 +117,9 @@ class Sensitivity(Judged):
         """Read sensitivity.json; InputError if it is absent or does not hold sensitivities."""
         with read_result(path, "sensitivities", "punzinet train") as content:
             networks = _NETWORKS.validate_python(content["networks"])
-            selections = [getattr(one, cut) for one in networks.values() for cut in CUTS]
-            return cls(*cls._frame(content, selections), networks)
+            rows, merit = content["hypotheses"], content["figure_of_merit"]
+            selections = (getattr(one, cut) for one in networks.values() for cut in CUTS)
+            if any(len(selection.cut) != len(rows) for selection in selections):
+                raise ValueError(f"columns need {len(rows)} numbers")
+            about = FigureOfMerit.model_validate(merit), float(content["luminosity"])
+            return cls(*read_hypotheses(rows), *about, networks)

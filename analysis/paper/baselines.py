@@ -14,7 +14,7 @@ Between the middles of the ranges cuts are interpolated in the mass.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from punzinet.analysis.cuts import interpolated_cuts
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
-from punzinet.analysis.io.files import OrInfinite, read_result, write_json
+from punzinet.analysis.io.files import OrInfinite, write_json
 from punzinet.analysis.punzi_loss import MIN_EFFICIENCY
 from punzinet.analysis.sensitivity import Judged, Selection
 from punzinet.analysis.training.data import Events
@@ -174,15 +174,6 @@ class Baselines(Judged):
         for name, entry in entries.items():  # columns stand beside the rest
             entries[name] = entry | entry.pop("selection")
         self._write(path, provenance, baselines=entries)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read what `write` wrote; InputError if the file is absent or something else."""
-        with read_result(path, "baselines", "punzinet baselines") as content:
-            entries = content["baselines"].items()
-            found = _BASELINES.validate_python({name: {**e, "selection": e} for name, e in entries})
-            selections = [one.selection for one in found.values()]
-            return cls(*cls._frame(content, selections), found)
 
 
 def judge_scores(

@@ -1,16 +1,13 @@
 """Rectangular cuts and boosted trees on known samples, judged as networks are."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from synthetic import synthetic_sample
 
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.paper import baselines
-from punzinet.analysis.paper.baselines import Baselines, judge_rectangular, judge_scores
+from punzinet.analysis.paper.baselines import judge_rectangular, judge_scores
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training.data import Events
 
@@ -111,15 +108,3 @@ def test_rectangular_cuts_on_one_feature_are_a_cut_on_it(judge):
     for column in ("sigma_min", "sigma_min_error"):
         columns = (getattr(selection, column) for selection in (rectangular, expected))
         np.testing.assert_allclose(*columns, rtol=1e-12)
-
-
-def test_results_come_back_from_their_file(found, tmp_path):
-    path = tmp_path / "baselines.json"
-    written = Baselines(np.arange(7.0), *MERIT, found)
-    written.write(path, {"seed": 1})
-    read = Baselines.read(path)
-    assert list(read.baselines) == list(found)
-    np.testing.assert_equal(asdict(read), asdict(written))
-    path.write_text('{"baselines": {}}')
-    with pytest.raises(InputError, match=r"baselines\.json does not hold the baselines"):
-        Baselines.read(path)

@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.paper.baselines import Baseline, Baselines
+from punzinet.analysis.sensitivity import Selection
 from punzinet.plots.report import tables
-
-METHODS = {
-    "hypotheses": [{"role": "training", "mass": m} for m in (0.5, 1.0, 9.0)],
-    "figure_of_merit": {},
-    "baselines": {
-        name: {"label": name.upper(), "sigma_min": [1.0, 5.0, heaviest], "mean_error": error}
-        | {"effective": [1.0, 1.0, 0.0]}
-        for name, heaviest, error in (("a", 3.0, 0.1), ("b", None, None))
-    },
-}
-METHODS["hypotheses"][1]["role"] = "validation"
 
 
 def lines(table: tables.Table) -> list[dict[str, str]]:
@@ -60,8 +52,16 @@ def test_variations_are_lines_below_the_recipe_as_it_is():
     assert "0.25" in table.rows[0][1].detail
 
 
-def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked():
-    (table,) = tables.baselines_tables("methods", METHODS)
+def test_methods_are_judged_on_trained_and_other_masses_apart_and_observables_ranked(tmp_path):
+    found = {}
+    for name, heaviest, error in (("A", 3.0, 0.1), ("B", np.inf, np.inf)):
+        sigma = np.array([1.0, 5.0, heaviest])
+        selection = Selection(*[sigma] * 5, effective=np.array([1.0, 1.0, 0.0]))
+        found[name] = Baseline(name, selection, error)
+    mass, training = np.array([0.5, 1.0, 9.0]), np.array([True, False, True])
+    path = tmp_path / "baselines.json"
+    Baselines(mass, training, FigureOfMerit(), 50.0, found).write(path, {})
+    (table,) = tables.baselines_tables("methods", json.loads(path.read_text()))
     first, second = (list(line.values()) for line in lines(table))
     assert first == ["A", "< 2.00 ± 0.10", "5", "5", "3", "0"]
     assert second == ["B", "∞", "5", "5", "5", "1"]
@@ -120,7 +120,7 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
     ("content", "make"),
     [
         ({"variations": {}}, [tables.variations_table]),
-        ({**METHODS, "baselines": {"a": {}}}, [tables.baselines_tables, "methods"]),
+        ({"baselines": {"a": {}}}, [tables.baselines_tables, "methods"]),
         ({"datasets": {"runs": {}}}, [tables.completeness_table, "Entries"]),
         ({"rows": [{}], "said": []}, [tables.sidebands_table]),
         ([1], [tables.claims_tables]),

@@ -48,11 +48,6 @@ if TYPE_CHECKING:
 
 READ = ("manifest", "output", "scale")  # options of commands that change no results
 NOT_RUN, NOTHING = "not run", "nothing to do"
-FilesArgument = Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")]
-ToOption = Annotated[
-    Path | None,
-    typer.Option("--to", help="file to write, or folder for several; by default this folder"),
-]
 
 app = typer.Typer(
     name="punzinet",
@@ -189,15 +184,17 @@ def export(
 
 def predict(
     context: Context,
-    files: FilesArgument,
+    files: Annotated[list[str], typer.Argument(help="ROOT files, paths or URLs")],
     dataset: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="dataset of the manifest that the files are like in tree, branch names, frame and "
             "missing values; needed where datasets differ in these"
         ),
     ] = None,
-    to: ToOption = None,
+    to: Annotated[
+        Path | None, Option(help="file to write, or folder for several; by default this folder")
+    ] = None,
 ) -> None:
     """Evaluate a network on ntuples and write its output as a friend tree `punzinet`.
 

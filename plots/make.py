@@ -193,7 +193,7 @@ def _of_data(
 ) -> Iterator[tuple[str, Figure]]:
     """Data against simulation, as far as the selection has seen it."""
     about = manifest.processes, manifest.label or style.DATA_LABEL
-    with read_result(output.selection_cutflow, "data", "punzinet select") as found:
+    with read_result(output.selection_cutflow, "counts of data", "punzinet select") as found:
         seen = spectra.SeenData(found["data"]["luminosity"], found["data"]["seen"], *about)
         network = output.network(found["provenance"]["settings"]["network"])
     used = load_network(network).network.features

@@ -65,8 +65,9 @@ class FeatureProcessor(ChunkProcessor):
     """Assigns windows and makes the tensor of each chunk: a table of one row an event.
 
     Background is kept if it lies in at least one window, signal if it lies in the window of
-    its own generated mass. The output is by dataset: its cutflow, and its table unless there is a
-    folder for tables: it has to hold one of each dataset, for one Parquet file a chunk.
+    its own generated mass. What lies between two windows counts as dropped, but is in the table,
+    for scans between the hypotheses. The output is by dataset: its cutflow, and its table unless
+    there is a folder for tables: it has to hold one of each dataset, for one Parquet file a chunk.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class FeatureProcessor(ChunkProcessor):
         usable = candidates.alive.copy()
         start, stop = self._windows.assign(candidates.variable)
         mass = dataset.search.variable.mass.title
+        between = candidates.alive & (start == stop) & (stop > 0) & (stop < len(self._windows))
         candidates.require(NO_WINDOW.format(mass), start < stop)
         if dataset.is_signal:
             own = candidates.hypothesis
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
-            start, stop = own, own + 1
-        table = make_table(candidates, start, stop)
+            start, stop, between = own, own + 1, np.zeros_like(between)
+        rows = np.concatenate([*map(np.flatnonzero, (candidates.alive, between))])
+        table = make_table(candidates, rows, start, stop)
         result = {"cutflow": candidates.cutflow, "odd": candidates.odd}
         result |= {"unsaid": candidates.unsaid(), **summarise(candidates.identity)}
         if dataset.is_signal:
@@ -132,9 +135,9 @@ def tensor_schema(search: Search) -> pa.Schema:
 
     `mass` is the generated mass in GeV, null for background; the event lies in the windows
     `window_start` to `window_stop` - 1 of all hypotheses sorted by mass (a signal event in its own
-    only); sums of `weight` are events at the target luminosity for background and efficiencies
-    for signal. Datasets with systematic factors on weights have a column ``weight:NAME:up`` (and
-    down) for each besides.
+    only), and between two windows if both are equal; sums of `weight` are events at the target
+    luminosity for background and efficiencies for signal. Datasets with systematic factors on
+    weights have a column ``weight:NAME:up`` (and down) for each besides.
     """
     types = {
         **dict.fromkeys(("experiment", "run", "event", "production"), pa.int64()),
@@ -150,10 +153,9 @@ def tensor_schema(search: Search) -> pa.Schema:
     return pa.schema([pa.field(*column, nullable=column[0] == "mass") for column in types.items()])
 
 
-def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Table:
-    """The tensor of the muon pairs that are left, which lie in the windows start..stop-1."""
+def make_table(candidates: Candidates, rows: IntArray, start: IntArray, stop: IntArray) -> pa.Table:
+    """The tensor of some of the muon pairs, which lie in the windows start..stop-1."""
     dataset, search = candidates.dataset, candidates.dataset.search
-    rows = np.flatnonzero(candidates.alive)
     identity = {name: values[rows] for name, values in candidates.identity.items()}
     same, of = np.zeros(len(rows), dtype=np.int32), candidates.hypothesis[rows]
     named = zip(search.feature_names, candidates.features.T, strict=True)
@@ -177,19 +179,23 @@ def make_table(candidates: Candidates, start: IntArray, stop: IntArray) -> pa.Ta
 def write_table(path: Path, table: pa.Table, search: Search) -> str:
     """Write the tensor of a chunk, whole or not at all, and return its `file_digest`.
 
+    Events in windows come first, as one group of rows; those between windows are another one.
     InputError if that is impossible.
     """
     # Numbers that repeat are small as a dictionary, small numbers as differences, which takes less
     # time; a dictionary of weights, or compression, saves a tenth, and takes more than it is worth.
     others = {*_DIFFERENCES, "weight", search.variable.name, *search.feature_names}
     content = pa.BufferOutputStream()  # to be digested without reading it again
-    pq.write_table(
-        table, content, compression="none", row_group_size=max(table.num_rows, 1),
+    inside = int(np.count_nonzero(np.less(table["window_start"], table["window_stop"])))
+    with pq.ParquetWriter(
+        content, table.schema, compression="none",
         use_dictionary=[name for name in table.column_names if name not in others],
         column_encoding=dict.fromkeys(_DIFFERENCES, "DELTA_BINARY_PACKED"),
         write_batch_size=2**16, write_page_checksum=True,
-        write_statistics=False,  # whoever reads a tensor reads all of its rows
-    )  # fmt: skip
+        write_statistics=False,  # whoever reads a tensor reads whole groups of its rows
+    ) as writer:  # fmt: skip
+        for part in (table[:inside], table[inside:]):
+            writer.write_table(part, row_group_size=max(part.num_rows, 1))
     with atomic_path(path) as partial:
         partial.write_bytes(whole := content.getvalue())
     return xxhash.xxh3_128_hexdigest(whole)

@@ -1,11 +1,13 @@
 """The events of the tensors: all at once, as figures and spectra need them, or file by file."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from punzinet.analysis.io.files import InputError
@@ -58,21 +60,21 @@ class TensorEvents:
         return replace(self[chosen], weight=self.weight[chosen] * scale[code[chosen]])
 
 
-def read_tensor_events(folder: Path, search: Search) -> TensorEvents:
-    """Read the tensors in a folder that were made for a search; InputError if there are none."""
+def read_tensor_events(
+    folder: Path, search: Search, *, fold: int | None = None, between: bool = False
+) -> TensorEvents:
+    """Read the tensors in a folder that were made for a search; InputError if there are none.
+
+    Read are all events in windows, or those of one fold, and if asked for those `between` windows.
+    """
     names, variable = search.feature_names, search.variable.name
     columns = [*names, "process", "mass", variable, "weight", "fold"]
-    try:
-        tables = [
-            pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
-            for path in tensor_paths(folder)
-        ]
-        table = pa.concat_tables(table.cast(tables[0].schema) for table in tables)
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise InputError(
-            f"{folder} holds a file that is no tensor of this software ({error}); run "
-            "`punzinet features --force` again."
-        ) from error
+    rows, tables = pc.scalar(True) if fold is None else pc.field("fold") == fold, []
+    for path in tensor_paths(folder):
+        with _open(path, columns) as file:
+            groups = range(file.num_row_groups if between else 1)
+            tables.append(file.read_row_groups(groups, columns=columns).filter(rows))
+    table = pa.concat_tables(one.cast(tables[0].schema) for one in tables)
     features = np.column_stack([table[name].to_numpy() for name in names])
     coded = table["process"].combine_chunks().dictionary_encode()
     process = np.array(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy()]
@@ -96,17 +98,24 @@ def read_in_windows(
     With them come first, and one past last, of the training hypotheses whose windows hold the
     events, (n,) each, equal for none. InputError if the file cannot be read.
     """
-    edges = ("window_start", "window_stop")
+    edges = "window_start", "window_stop"
+    with _open(path, [*columns, *edges]) as file:
+        names = [*columns, *edges, *(set(optional) & set(file.schema_arrow.names))]
+        for table in file.iter_batches(ROWS, row_groups=[0], columns=names):
+            yield table, *windows.to_training(*(table[edge].to_numpy() for edge in edges))
+
+
+@contextmanager
+def _open(path: Path, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """Open a file with these columns: events in windows are the first of its groups of rows."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if missing := {*columns, *edges} - set(file.schema_arrow.names):
+            if missing := {*columns} - set(file.schema_arrow.names):
                 raise InputError(
                     f"{path} lacks the columns {', '.join(sorted(missing))}; delete it and run "
                     "`punzinet features` again."
                 )
-            names = [*columns, *edges, *(set(optional) & set(file.schema_arrow.names))]
-            for table in file.iter_batches(ROWS, columns=names):
-                yield table, *windows.to_training(*(table[edge].to_numpy() for edge in edges))
+            yield file
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{path} is not a tensor file of this software ({error}); delete it and run "

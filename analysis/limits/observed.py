@@ -202,11 +202,22 @@ class Sums:
         return min(float((events.weight * gammainc(count, events.background)).mean()), 1.0)
 
     def threshold(self, p_value: float) -> int:
-        """Smallest count that background alone reaches with at most this probability."""
-        most = 1 + int(self._experiment.background)
-        while self.at_least(most) > p_value:
-            most *= 2
-        return bisect_left(range(most), -p_value, key=lambda count: -self.at_least(count))
+        """Smallest count that background alone reaches with at most this probability.
+
+        The search begins at what all uncertainties along their direction alone would give.
+        """
+        chance = np.exp(-(self._moves**2) / 2)
+        most = self._moved.max() + 50 * np.sqrt(self._moved.max()) + 50
+        count = 1 + bisect_left(
+            range(1, int(most)),
+            -p_value * chance.sum(),
+            key=lambda count: -float(chance @ gammainc(count, self._moved)),
+        )
+        while self.at_least(count) > p_value:
+            count += 1
+        while count > 0 and self.at_least(count - 1) <= p_value:
+            count -= 1
+        return count
 
     def limit(self, count: int, confidence_level: float) -> float:
         """Upper limit on the cross-section in fb; InputError where no background gives so few."""

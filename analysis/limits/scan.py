@@ -1,7 +1,7 @@
 """Scan points of an observation: their windows, what is expected there, and what is counted.
 
-Scan points are all hypotheses and, where the windows of neighbours overlap, the mass midway between
-them. Elsewhere there is none: an event between two windows is in no tensor.
+Scan points are all hypotheses and masses between them, so close that the scan covers every mass
+from the lightest to the heaviest: events between the windows of two hypotheses count there.
 
 Pseudo-data stands in for data, to rehearse: each simulated event that judges occurs as often as
 a Poisson distribution with its weight as the mean says, at the target luminosity.
@@ -9,20 +9,23 @@ a Poisson distribution with its weight as the mean says, at the target luminosit
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from punzinet.analysis.evaluation import Judge, ScaledFold
+from punzinet.analysis.cuts import RankedEvents, selected, unseen_background
+from punzinet.analysis.folds import FOLDS, Folds
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.limits.global_p import Cells
-from punzinet.analysis.limits.model import Yields, measure_yields
-from punzinet.analysis.limits.sidebands import Spectrum
-from punzinet.analysis.saved_network import Perceptron
+from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.limits.model import Yields
+from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
-from punzinet.analysis.windows import Windows
+from punzinet.analysis.windows import HALF_WIDTH, Windows
 
 MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
+#: Numbers of equal parts of the step from one hypothesis to the next: masses stay short.
+PARTS = np.array([2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100])
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,110 +33,94 @@ class Scan:
     """S scan points, by ascending mass."""
 
     windows: Windows  # (S,); for training are the hypotheses, whichever networks were trained on
-    hypothesis: IntArray  # (H,) which scan points the hypotheses are
+    position: FloatArray  # (S,) of the points among the hypotheses, whole numbers for themselves
 
     @classmethod
     def of(cls, windows: Windows) -> Self:
-        """All hypotheses and the masses midway between neighbours whose windows overlap.
+        """All hypotheses, and between neighbours so many masses that windows overlap by half.
 
         The width of a window between others is linear in the variable from one to the other, as its
         edges then are: they grow with the mass, whatever errors the fitted widths have.
         """
-        low, high = windows.mass[:-1], windows.mass[1:]
-        overlap = windows.low[1:] < windows.high[:-1]
-        between = np.round((low + high)[overlap] / 2, 9)
-        mass = np.sort(np.concatenate([windows.mass, between]))
+        near = HALF_WIDTH * np.minimum(windows.resolution[1:], windows.resolution[:-1])
+        number = PARTS[np.searchsorted(PARTS[:-1], np.diff(windows.mass) / near)]
+        steps = [i + np.arange(n) / n for i, n in enumerate(number.tolist())]
+        position = np.concatenate([*steps, [len(windows) - 1]])
+        tested, none = position % 1 == 0, (None,) * len(position)
+        mass = np.interp(position, np.arange(len(windows)), windows.mass)
+        mass = np.where(tested, mass, mass.round(9))
         sigma = np.interp(windows.search.centre(mass), windows.centre, windows.sigma)
-        tested, none = np.isin(mass, windows.mass), (None,) * len(mass)
-        of_scan = Windows(mass, sigma, tested, tested, none, windows.search)
-        return cls(of_scan, np.flatnonzero(tested))
+        return cls(Windows(mass, sigma, tested, tested, none, windows.search), position)
 
     @property
     def mass(self) -> FloatArray:
         """Their masses in GeV, (S,)."""
         return self.windows.mass
 
-    @property
-    def _neighbours(self) -> tuple[IntArray, IntArray]:
-        """Of each scan point the hypotheses below and above, (S,); itself both, if it is one."""
-        points = np.arange(len(self.mass))
-        above = np.searchsorted(self.hypothesis, points)
-        return np.searchsorted(self.hypothesis, points, side="right") - 1, above
-
     def interpolate(self, values: FloatArray) -> FloatArray:
-        """Values of the hypotheses (..., H) at all scan points: means of neighbours in between."""
-        below, above = self._neighbours
-        found: FloatArray = (values[..., below] + values[..., above]) / 2
-        return found
+        """Values of the hypotheses (..., H) at all scan points, linear in the mass in between."""
+        below, above = (end(self.position).astype(int) for end in (np.floor, np.ceil))
+        share = self.position - below
+        return np.asarray((1 - share) * values[..., below] + share * values[..., above])
 
-    def yields(
-        self, judge: Judge, known: Yields, network: Perceptron, variable: FloatArray
-    ) -> Yields:
+    def yields(self, known: Yields, events: TensorEvents, logit: FloatArray) -> Yields:
         """Yields (S,) behind a single cut, of which those of the hypotheses are `known`.
 
-        Background is counted; efficiency, and shared systematic effects, are interpolated. The
-        judge knows the windows of the hypotheses, and `variable` is that of its judging events.
+        The background among the `events` that judge, and have these network outputs, is counted;
+        efficiency, and shared systematic effects, are interpolated.
         """
-        fold = self._moved(judge.judging_fold, variable)
-        return replace(
-            measure_yields(fold, network, np.full(len(self.mass), known.cut[0])),
-            efficiency=self.interpolate(known.efficiency),
-            efficiency_error=self.interpolate(known.efficiency_error),
-            shared={name: self.interpolate(of) for name, of in known.shared.items()},
-        )
+        kept, own, count = ~events.signal, len(known.backgrounds), len(self.mass)
+        found, code = np.unique(events.process[kept], return_inverse=True)
+        others = [name for name in found.tolist() if name not in known.backgrounds]
+        names, cut = (*known.backgrounds, *others), np.full(count, known.cut[0])
+        process = np.array([names.index(name) for name in found], dtype=int)[code]
+        ranked = RankedEvents.rank(
+            logit[kept], events.weight[kept], process,
+            *self.windows.assign(events.variable[kept]), processes=len(names), hypotheses=count,
+        )  # fmt: skip
+        sums, squares = (of[:SIGNAL] for of in selected(ranked, cut))
+        error, unseen = np.sqrt(squares), unseen_background(ranked)
+        tested = self.windows.training
+        sums[:own, tested], error[:own, tested] = known.background, known.background_error
+        unseen[tested] = known.unseen
+        # What lies between windows only has no systematic effects that were measured.
+        shared = {name: self.interpolate(np.insert(of, [own] * len(others), 1.0, axis=1))
+                  for name, of in known.shared.items()}  # fmt: skip
+        of_signal = [*map(self.interpolate, (known.efficiency, known.efficiency_error))]
+        return Yields(names, of_signal[0], of_signal[1], sums, error, unseen, cut, shared)
 
-    def _moved(self, fold: ScaledFold, variable: FloatArray) -> ScaledFold:
-        """The events of a fold in the windows of the scan points, signal in its own alone."""
-        events = fold.events
-        start, stop = self.windows.assign(variable)
-        signal = events.process == SIGNAL
-        start[signal] = self.hypothesis[events.start[signal]]
-        stop[signal] = start[signal] + 1
-        # A background has the same sums for all; between hypotheses there is no signal to scale.
-        _, near = self._neighbours
-        return replace(
-            fold,
-            events=replace(events, start=start, stop=stop),
-            total=fold.total[:, near],
-            total_variance=fold.total_variance[:, near],
-            squares=fold.squares[:, near],
-        )
 
-    def cells(
-        self, judge: Judge, network: Perceptron, cut: float, variable: FloatArray
-    ) -> tuple[Cells, FloatArray, FloatArray]:
-        """Cells of the windows, background behind a cut in each, and its statistical error, (C,).
+def judging_events(tensors: Path, windows: Windows, folds: Folds) -> TensorEvents:
+    """Events that judge, also those between windows, with weights that make them stand for all.
 
-        Judge and variable are as for `yields`.
-        """
-        cells, events = Cells.of(self.windows.low, self.windows.high), judge.judging_fold.events
-        rows = np.flatnonzero(events.process != SIGNAL)
-        rows = rows[network.logit(events.features[:, rows].T) >= cut]
-        behind = Spectrum.of(variable[rows], events.weight[rows])
-        sums, squares = behind.sums(cells.edges[:-1], cells.edges[1:])
-        return cells, sums, np.sqrt(squares)
+    InputError if tensors cannot be read.
+    """
+    backgrounds, signal = judging_factors(tensors, windows, folds)
+    events = read_tensor_events(tensors, windows.search, fold=folds.judging, between=True)
+    names, code = np.unique(events.process, return_inverse=True)
+    factor = np.array([backgrounds.get(name, FOLDS) for name in names])[code]
+    factor[events.signal] = signal[windows.index_of(events.mass[events.signal])]
+    return replace(events, weight=factor * events.weight)
 
 
 def draw_pseudo_data(
-    judge: Judge, luminosity: float, injected: Mapping[int, float], seed: int
+    events: TensorEvents, luminosity: float, injected: Mapping[float, float], seed: int
 ) -> IntArray:
     """Draw how often each event that judges might be measured at a luminosity in fb^-1, (n,).
 
-    Signal is `injected` with cross-sections in fb by hypothesis, of which the background does not
-    depend. InputError if it has no event, or too many.
+    Signal is `injected` with cross-sections in fb by mass, of which the background does not depend.
+    InputError if it has no event, or too many.
     """
-    events, rng = judge.judging_fold.events, np.random.default_rng(seed)
-    weight = events.weight.astype(np.float64)
-    signal = events.process == SIGNAL
-    times = np.zeros(len(weight), dtype=np.int64)
-    times[~signal] = rng.poisson(weight[~signal])
-    for hypothesis, cross_section in injected.items():
-        own = signal & (events.start == hypothesis)
-        mean = cross_section * luminosity * weight[own]
+    rng, background = np.random.default_rng(seed), ~events.signal
+    times = np.zeros(len(background), dtype=np.int64)
+    times[background] = rng.poisson(events.weight[background])
+    for mass, cross_section in injected.items():
+        own = events.mass == mass
+        mean = cross_section * luminosity * events.weight[own]
         if not 0 < mean.sum() < MOST and cross_section > 0:
             raise InputError(
-                f"--inject: {cross_section:g} fb at {judge.mass[hypothesis]:g} GeV would be "
-                f"{mean.sum():.3g} events in its window; inject more than 0, and less than {MOST}."
+                f"--inject: {cross_section:g} fb at {mass:g} GeV would be {mean.sum():.3g} events "
+                f"in its window; inject more than 0, and less than {MOST}."
             )
         times[own] = rng.poisson(mean)
     return times

@@ -232,7 +232,7 @@ def read_spectra(
 
     Each is scaled to the whole sample. InputError if tensors cannot be read.
     """
-    events = read_tensor_events(tensors, windows.search)
+    events = read_tensor_events(tensors, windows.search, between=True)
     events = events[~events.signal]
     judges, trains = events.fold == folds.judging, folds.rows(events.fold)[0]
     spectra = []

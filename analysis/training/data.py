@@ -195,15 +195,6 @@ def judging_factors(
     return {name: float(factor[0]) for name, factor in factors.items()}, signal
 
 
-def judging_column(folder: Path, windows: Windows, chosen: Folds, name: str) -> FloatArray:
-    """A further column of the events that judge, in the order of `load_sample` with every mass."""
-    found = [np.empty(0)]
-    for _, table, start, stop in _tables(folder, _all_trained(windows), name, "fold"):
-        mine = (table["fold"].to_numpy() == chosen.judging) & (start < stop)
-        found.append(table[name].to_numpy()[mine])
-    return np.concatenate(found)
-
-
 def _all_trained(windows: Windows) -> Windows:
     return replace(windows, training=np.ones(len(windows), dtype=bool))
 

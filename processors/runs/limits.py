@@ -108,7 +108,7 @@ def run_limits(
     if unblind or inject:
         step("Observed limits, local and global p-values")
         observation = run_observation(
-            manifest, output, limits, judge, saved["single"],
+            manifest, output, limits, saved["single"],
             known=yields["single"], spectra=spectra,
             injected=None if unblind else read_injected(inject, windows.mass),
         )  # fmt: skip

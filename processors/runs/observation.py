@@ -5,22 +5,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
-from punzinet.analysis.io.tensor_events import read_tensor_events
+from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.expected import counting_limits, points, possible
-from punzinet.analysis.limits.global_p import global_p_value
+from punzinet.analysis.limits.global_p import Cells, global_p_value
 from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
+from punzinet.analysis.limits.scan import Scan, draw_pseudo_data, judging_events
 from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands, write_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import Search
-from punzinet.analysis.training.data import judging_column
-from punzinet.analysis.types import FloatArray, IntArray
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, mass_index
 
 NOTHING = "none"  # what is injected into pseudo-data of background alone
@@ -77,7 +75,6 @@ def run_observation(
     manifest: Manifest,
     output: OutputFolder,
     expected: Limits,
-    judge: Judge,
     saved: SavedNetwork,
     *,
     known: Yields,
@@ -86,7 +83,7 @@ def run_observation(
 ) -> Observation:
     """Write what is counted behind the single cut of a network, and what that means.
 
-    Expected limits and yields of the hypotheses are `known`, and the judge is that of the latter.
+    Expected limits and yields of the hypotheses are `known`.
     Counted is pseudo-data with so much signal `injected`, fb by mass in GeV; or all of the data if
     that is None, to whose luminosity everything is scaled then. The background is normalised in
     sidebands if their simulated `spectra` are given. InputError if data is hidden or has
@@ -94,22 +91,20 @@ def run_observation(
     """
     settings, luminosity = manifest.limits, manifest.luminosity
     windows, cut, level = Windows.read(output.windows), saved.single_cut, expected.confidence_level
-    scan, search, folds = Scan.of(windows), windows.search, manifest.training.folds
-    judged = judging_column(output.tensors, windows, folds, search.variable.name)
+    scan, network = Scan.of(windows), saved.network
+    judging = judging_events(output.tensors, windows, manifest.training.folds)
+    logit = network.logit(judging.features)
+    behind = logit >= cut
     if injected is None:
         luminosity = unblinded_luminosity(manifest, output)
-        features, variable = _read_data(output, search)
-        times: IntArray = np.ones(len(variable), np.int64)
+        data = _read_data(output, windows.search)
+        seen = Spectrum.of(data.variable[network.logit(data.features) >= cut])
     else:
-        masses = windows.index_of(np.array([*injected])).tolist()
-        signal = dict(zip(masses, injected.values(), strict=True))
-        features, variable = judge.judging_fold.events.features.T, judged
-        times = draw_pseudo_data(judge, luminosity, signal, settings.seed)
-    behind = saved.network.logit(features) >= cut
-    seen = Spectrum.of(np.repeat(variable[behind], times[behind]))
+        times = draw_pseudo_data(judging, luminosity, injected, settings.seed)
+        seen = Spectrum.of(np.repeat(judging.variable[behind], times[behind]))
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity
-    yields = scan.yields(judge, known, saved.network, judged).scaled(scale)
+    yields = scan.yields(known, judging, logit).scaled(scale)
     experiments = CountingExperiment.all_of(yields, scan.mass, luminosity, settings)
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
@@ -122,9 +117,11 @@ def run_observation(
     found = observe(experiments, counts, level)
     background, effective = yields.totals(experiments)
     spread = [one and possible(one, points(one)).background.std() for one in experiments]
-    cells, *of_cells = scan.cells(judge, saved.network, cut, judged)
+    cells, behind = Cells.of(scan.windows.low, scan.windows.high), behind & ~judging.signal
+    of_background = Spectrum.of(judging.variable[behind], scale * judging.weight[behind])
+    background_there, squares = of_background.sums(cells.edges[:-1], cells.edges[1:])
     share = global_p_value(
-        repeated, cells, *(scale * one for one in of_cells),
+        repeated, cells, background_there, np.sqrt(squares),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
     )  # fmt: skip
     observation = Observation(
@@ -162,12 +159,12 @@ def run_observation(
     return observation
 
 
-def _read_data(output: OutputFolder, search: Search) -> tuple[FloatArray, FloatArray]:
-    """Features (n, F) and variable (n,) of all measured events; InputError if they have weights."""
-    events = read_tensor_events(output.data_tensors, search)
+def _read_data(output: OutputFolder, search: Search) -> TensorEvents:
+    """All measured events, also between windows; InputError if they have weights."""
+    events = read_tensor_events(output.data_tensors, search, between=True)
     if len(other := events.weight[events.weight != 1]):
         raise InputError(
             f"{len(other)} measured events have a weight such as {other[0]:g}, but only whole "
             "events can be counted; take the weight branch out of the data's ntuples."
         )
-    return events.features, events.variable
+    return events

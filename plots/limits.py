@@ -171,7 +171,7 @@ def p_value_figure(observation: Observation, search: Search, label: str) -> Figu
     tested = observation.hypothesis
     for rows, name, face, size in (
         (tested, "masses searched for", "black", 2.4),
-        (~tested, "midway between", "white", 1.8),
+        (~tested, "between them", "white", 1.8),
     ):
         if rows.any():
             look = {"markersize": size, "markerfacecolor": face, "markeredgewidth": 0.5}

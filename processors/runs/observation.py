@@ -83,11 +83,11 @@ def run_observation(
 ) -> Observation:
     """Write what is counted behind the single cut of a network, and what that means.
 
-    Expected limits and yields of the hypotheses are `known`.
-    Counted is pseudo-data with so much signal `injected`, fb by mass in GeV; or all of the data if
-    that is None, to whose luminosity everything is scaled then. The background is normalised in
-    sidebands if their simulated `spectra` are given. InputError if data is hidden or has
-    weights, or pseudo-data cannot be drawn.
+    Expected limits and yields of the hypotheses are `known`. Counted is pseudo-data with so much
+    signal `injected`, fb by mass in GeV; or all of the data if that is None, to whose luminosity
+    everything is scaled then. The background is normalised in sidebands if their simulated
+    `spectra` are given. InputError if data is hidden or has weights, or pseudo-data cannot be
+    drawn.
     """
     settings, luminosity = manifest.limits, manifest.luminosity
     windows, cut, level = Windows.read(output.windows), saved.single_cut, expected.confidence_level
@@ -118,10 +118,10 @@ def run_observation(
     background, effective = yields.totals(experiments)
     spread = [one and possible(one, points(one)).background.std() for one in experiments]
     cells, behind = Cells.of(scan.windows.low, scan.windows.high), behind & ~judging.signal
-    of_background = Spectrum.of(judging.variable[behind], scale * judging.weight[behind])
-    background_there, squares = of_background.sums(cells.edges[:-1], cells.edges[1:])
+    simulation = Spectrum.of(judging.variable[behind], scale * judging.weight[behind])
+    in_cells, squares = simulation.sums(cells.edges[:-1], cells.edges[1:])
     share = global_p_value(
-        repeated, cells, background_there, np.sqrt(squares),
+        repeated, cells, in_cells, np.sqrt(squares),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
     )  # fmt: skip
     observation = Observation(

@@ -339,7 +339,7 @@ def differences(case, output):
         yields[dataset["process"]] = (inside * rows[:, 6:7]).sum(0) + yields[dataset["process"]]
         again[dataset["process"]] += complete["duplicates"]["events"]
         folder = output / place.replace("features", ".") / "tensors" / name
-        tables = [pq.read_table(path, partitioning=None) for path in folder.glob("*.parquet")]
+        tables = [pq.ParquetFile(path).read_row_group(0) for path in folder.glob("*.parquet")]
         found = [np.column_stack([t[c].to_numpy() for c in ROW]) for t in tables]
         found = np.concatenate(found or [np.empty((0, len(ROW)))])
         found, rows = (r[np.lexsort(np.round(r[:, [0, 1, 2, 3, 7]].T, 4))] for r in (found, rows))

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+import polars as pl
 from matplotlib.text import Text
 
 
@@ -27,6 +29,12 @@ def timeless(name, content):
 def times(folder):
     """When each file was written."""
     return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+def read_tensors(*place):
+    """Rows of the tensors in a folder, or of a dataset there, that lie in a window."""
+    table = pl.read_parquet(Path(*place) / ("*.parquet" if len(place) > 1 else "*/*.parquet"))
+    return table.filter(pl.col("window_start") < pl.col("window_stop"))
 
 
 def datasets_of(path):

@@ -72,7 +72,7 @@ def run(tmp_path, wide_windows):
     return make
 
 
-def test_background_is_kept_in_any_window(wide_windows, run):
+def test_background_is_kept_in_any_window_and_written_between_them(wide_windows, run):
     events = make_events(5, 3000) | {"weight": np.linspace(0.5, 2.0, 3000)}
     expected, m2 = kinematics_of(events)
     mask = (m2[:, None] > wide_windows.low) & (m2[:, None] < wide_windows.high)
@@ -80,7 +80,14 @@ def test_background_is_kept_in_any_window(wide_windows, run):
     assert 0 < kept.sum() < 3000
     assert (mask.sum(axis=1) > 1).any()
     result = run(events, "tautau")
-    table = pl.from_arrow(result["table"])
+    everything, inside = (
+        pl.from_arrow(result["table"]),
+        pl.col("window_start") < pl.col("window_stop"),
+    )
+    between = ~kept & (m2 > wide_windows.low[0]) & (m2 < wide_windows.high[-1])
+    assert between.any()
+    np.testing.assert_array_equal(everything.filter(~inside)["event"], np.flatnonzero(between))
+    table = everything.filter(inside)
     np.testing.assert_array_equal(table["event"], np.flatnonzero(kept))
     start, stop = table["window_start"].to_numpy(), table["window_stop"].to_numpy()
     index = np.arange(6)
@@ -129,7 +136,7 @@ def test_identities_are_compared_like_tuples(identities):
 
 
 def test_what_is_written_is_read_by_everybody(run, tmp_path):
-    """One file a chunk, of one row group, and what repeats takes no space."""
+    """One file a chunk, of two groups of rows, and what repeats takes no space."""
     events, folder = make_events(8, 100_000), tmp_path / "tensors" / "tautau"
     expected = run(events, "tautau", 60_000)["table"].to_pandas()
     folder.mkdir(parents=True)
@@ -145,11 +152,11 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
         np.testing.assert_array_equal(also[name].to_pandas(), expected[name])
     assert torch.from_numpy(also[list(FEATURES)].to_numpy(writable=True)).dtype == torch.float32
     metadata = pq.ParquetFile(paths[0]).metadata
-    assert metadata.num_row_groups == 1
+    assert metadata.num_row_groups == 2
     group = metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     for name in ("experiment", "run", "dataset", "process", "mass", "window_start", "fold"):
-        assert columns[name].total_compressed_size < metadata.num_rows, name
+        assert columns[name].total_compressed_size < group.num_rows, name
 
 
 def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_path):

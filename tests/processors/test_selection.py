@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from outputs import datasets_of, entries_of
+from outputs import datasets_of, entries_of, read_tensors
 from small_data import MASSES, make_manifest
 from small_runs import make_features, save_network, untrained
 
@@ -42,7 +42,7 @@ def done(tmp_path_factory, manifest):
     """Tensors, a network, and its selection."""
     output = make_features(manifest, tmp_path_factory.mktemp("output"))
     # The cut lies on the output of one of the events, as an optimal cut always does.
-    outputs = np.sort(outputs_of(pl.read_parquet(output.tensors / "*" / "*.parquet")))
+    outputs = np.sort(outputs_of(read_tensors(output.tensors)))
     save_network(output, "punzi", float(outputs[len(outputs) // 2]), NETWORK)
     save_network(output, "cutless", None, NETWORK)
     written = run_selection(manifest, output, Execution(), network="punzi")
@@ -54,7 +54,7 @@ def test_selection_agrees_with_the_tensors(done):
     windows = Windows.read(done.windows)
     record = json.loads(done.selection_cutflow.read_text())
     assert [row["mass"] for row in record["hypotheses"]] == windows.mass.tolist()
-    table = pl.read_parquet(done.tensors / "*" / "*.parquet")
+    table = read_tensors(done.tensors)
     templates = read_templates(done.histograms)
     passed = pl.Series(outputs_of(table) >= record["provenance"]["settings"]["cut"])
     assert passed.sum() == len(table) - len(table) // 2

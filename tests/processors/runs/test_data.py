@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
-from outputs import contents, datasets_of, entries_of, settings_of
+from outputs import contents, datasets_of, entries_of, read_tensors, settings_of
 from pages import ROOT, blocks
 from scipy.stats import chi2
 from small_data import make_events, make_manifest, write_ntuple
@@ -36,7 +36,7 @@ def lines(path):
 
 def events_in(output):
     """Identities of the measured events that were written."""
-    table = pl.read_parquet(output.data_tensors / "*" / "*.parquet")
+    table = read_tensors(output.data_tensors)
     assert table["process"].unique().to_list() == ["data"]
     assert table["mass"].is_null().all()
     return set(table.select("production", "event").iter_rows())

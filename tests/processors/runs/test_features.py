@@ -2,9 +2,8 @@ import json
 import re
 
 import numpy as np
-import polars as pl
 import pytest
-from outputs import contents, datasets_of, results_in, settings_of
+from outputs import contents, datasets_of, read_tensors, results_in, settings_of
 from small_data import MASSES, damage, make_events, make_manifest, write_ntuple
 from small_runs import make_features
 
@@ -29,7 +28,7 @@ def run(manifest, folder, executor="iterative"):
 
 def tensors_of(output, dataset):
     """The tensors of a dataset, in the order of its events."""
-    return pl.read_parquet(output.tensors / dataset / "*.parquet").sort("event")
+    return read_tensors(output.tensors, dataset).sort("event")
 
 
 @pytest.fixture(scope="module")

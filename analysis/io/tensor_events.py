@@ -73,8 +73,9 @@ def read_tensor_events(
     for path in tensor_paths(folder):
         with _open(path, columns) as file:
             groups = range(file.num_row_groups if between else 1)
-            tables.append(file.read_row_groups(groups, columns=columns).filter(rows))
-    table = pa.concat_tables(one.cast(tables[0].schema) for one in tables)
+            table = file.read_row_groups(groups, columns=columns).filter(rows)
+            tables.append(table.cast(tables[0].schema if tables else table.schema))
+    table = pa.concat_tables(tables)
     features = np.column_stack([table[name].to_numpy() for name in names])
     coded = table["process"].combine_chunks().dictionary_encode()
     process = np.array(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy()]

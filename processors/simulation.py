@@ -135,14 +135,11 @@ class _Simulation:
         simulated = [one for one in self.manifest.part().datasets.values() if one.simulate]
         signal = self.signal if any(one.is_signal for one in simulated) else ()
         names = sorted({str(one.simulate) for one in simulated if not one.is_signal})
-        every = [*zip(names, names, strict=True), *((one.name, one) for one in signal)]
-        jobs = [Job(name, self.key(name), name, name, 0, what) for name, what in every]
+        jobs = [Job(name, self.key(name), name, name, 0, name) for name in names]
+        jobs += [Job(one.name, self.key(one.name), "signal", one.name, 0, one) for one in signal]
         sqrt_s, seed = self.manifest.beams.sqrt_s, self.manifest.simulation.seed
-        function, step = (
-            partial(_integrated, sqrt_s=sqrt_s, seed=seed),
-            self.ledger / "cross-sections",
-        )
-        records = run_jobs(jobs, function, self.executor, step, "Integrating cross-sections")
+        do, step = partial(_integrated, sqrt_s=sqrt_s, seed=seed), self.ledger / "cross-sections"
+        records = run_jobs(jobs, do, self.executor, step, "Integrating cross-sections")
         return {job.name: records.read(job).content for job in jobs}
 
     def key(self, *content: Any) -> str:

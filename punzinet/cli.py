@@ -332,9 +332,7 @@ def _talk(
 
 def main() -> None:
     """Run a command; whatever goes wrong ends in one sentence and an exit code, see `app`."""
-    signal.signal(
-        signal.SIGINT, heard_once(partial(signal.default_int_handler, signal.SIGINT, None))
-    )
+    signal.signal(signal.SIGINT, heard_once())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=PLAIN)

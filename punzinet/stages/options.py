@@ -30,7 +30,8 @@ _PLAIN_LETTERS = {"⁻": "^-", "¹": "1", "²": "^2", "±": "+-", "–": "-", "�
 #: As many as this process may use, where the system tells.
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 #: Options of every stage.
-SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "force", "upstream")
+SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "force", "dry_run",
+          "upstream")  # fmt: skip
 #: Options that change results: each stage is asked with its own ones.
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network",
         "inject", "compare")  # fmt: skip
@@ -90,6 +91,8 @@ class Options:
     scheduler: Annotated[str | None, Option(
         help="running Dask cluster to join, tcp://host:8786, with --executor dask")] = None
     force: Annotated[bool, Option("--force", help="run even if nothing has changed")] = False
+    dry_run: Annotated[bool, Option(
+        "--dry-run", help="say whether the stage would run and why, and do nothing")] = False
     upstream: Annotated[bool, Option(
         "--upstream", help="run earlier stages that are out of date first")] = False
     network: Annotated[str, Option(help="network whose single cut is used")] = "punzi-00"

@@ -30,23 +30,30 @@ def run_command(stage: Stage, context: Context) -> None:
 
     InputError if an earlier stage is out of date, another run is at work, or an input is wrong.
     """
+    planned: set[str] = set()
     for part in stage.parts(context) if stage.parts else (stage,):
         part.prepare(context)
         if part.wanted(context.manifest):
-            _run_part(part, context)
+            _run_part(part, context, planned)
 
 
-def _run_part(stage: Stage, context: Context) -> None:
-    """Run a stage, and before it those that are out of date, if it is asked for to run them."""
-    stale = out_of_date(stage, context)
+def _run_part(stage: Stage, context: Context, planned: set[str]) -> None:
+    """Run a stage, and before it those that are out of date, if it is asked for to run them.
+
+    In a dry run those `planned` so far would have run by then.
+    """
+    found = out_of_date(stage, context)
+    stale = [earlier for earlier in found if earlier.stage.name not in planned]
     # Of several processes that torchrun started all would run them.
     if stale and (not context.options.upstream or rank_and_count()[1] > 1):
         raise files.InputError(refusal(stage, stale, context))
     for earlier in stale:
         earlier.stage.prepare(earlier.context)
-        its_own = earlier.context.with_options(force=False)
+        its_own = earlier.context.with_options(force=False, dry_run=context.options.dry_run)
         _run_if_needed(earlier.stage, its_own, earlier.reasons or [AGAIN])
-    _run_if_needed(stage, context, [AGAIN] if stale else reasons(stage, context))
+    _run_if_needed(stage, context, [AGAIN] if found else reasons(stage, context))
+    if context.options.dry_run:
+        planned |= {stage.name, *(earlier.stage.name for earlier in stale)}
 
 
 def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
@@ -57,6 +64,10 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
             say_trial(output, name)
     if not why and not force:
         console.print(f"{stage.name}: up to date")
+        return
+    if context.options.dry_run:
+        for reason in why or ["--force asks for it"]:
+            console.print(f"{stage.name}: would run because {reason}", soft_wrap=True)
         return
     for reason in why:
         LOG.info("%s runs: %s", stage.name, reason)

@@ -43,7 +43,7 @@ def _manifest(context: Context) -> Manifest:
 
 def _prepare(context: Context) -> None:
     asked, usual = context.options.networks, context.manifest.training.networks
-    if asked is not None:
+    if asked is not None and not context.options.dry_run:
         write_json(_memory(context), {"asked": asked, "manifest": usual})
     training = _manifest(context).training
     if asked is None and training.networks != usual:

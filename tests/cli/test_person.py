@@ -110,6 +110,22 @@ def test_events_that_count_twice_are_said_at_the_end_and_in_the_status(folder):
         assert re.search(r"Dataset tautau: \S+ repeats 7000 events .* 50 fb⁻¹; take copies", said)
 
 
+def test_a_dry_run_says_why_and_does_nothing(folder):
+    said = features("--dry-run").output
+    assert said == "features: would run because it has not run to its end\n"
+    assert punzinet("train", "--networks", "7", "--dry-run", "--upstream").output.splitlines() == [
+        *said.splitlines(),
+        "train: would run because a stage before it runs again",
+    ]
+    assert not (folder / "output").exists()
+    features()
+    assert features("--dry-run").output == "features: up to date\n"
+    assert "because --force asks for it" in features("--force", "--dry-run").output
+    change(folder, "luminosity: 50.0", "luminosity: 40.0")
+    assert "because `luminosity` changed from 50.0 to 40.0\n" in features("--dry-run").output
+    assert "features` in output is out of date" in str(punzinet("train", "--dry-run").exception)
+
+
 def test_levels_of_talking(folder):
     assert punzinet("-q", *FEATURES).output == ""
     told = punzinet("-v", *FEATURES, "--force").output
@@ -154,6 +170,8 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     said = features().output
     assert "features: up to date" in said
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said
+    anew = features("--dry-run", "--output", "other").output
+    assert anew.endswith("data: would run because a stage before it runs again\n")
     assert re.search(r"blinded: not to be seen[^│]*│ +2,[67]\d\d +│ +[89]\d\.", said)
     assert re.search(r"data +│ finished", punzinet("status").output)
     said = features("--unblind").output

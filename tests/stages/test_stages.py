@@ -325,6 +325,8 @@ def test_upstream_runs_first_what_is_out_of_date(context, force):
         one.finish(before, [], one.begin(before.output))
     with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
         run_command(third, here)
+    run_command(third, here.with_options(upstream=True, dry_run=True))
+    assert ran == []
     run_command(third, here.with_options(upstream=True))
     assert ran == ["first", "second", "third"]
     run_command(third, here)

@@ -69,7 +69,8 @@ def read_tensor_events(
     """
     names, variable = search.feature_names, search.variable.name
     columns = [*names, "process", "mass", variable, "weight", "fold"]
-    rows, tables = pc.scalar(True) if fold is None else pc.field("fold") == fold, []
+    rows = pc.scalar(True) if fold is None else pc.field("fold") == fold
+    tables: list[pa.Table] = []
     for path in tensor_paths(folder):
         with _open(path, columns) as file:
             groups = range(file.num_row_groups if between else 1)

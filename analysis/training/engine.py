@@ -206,7 +206,6 @@ class AutogradEngine(Engine):
         floats = [torch.from_numpy(one).to(dtype=dtype) for one in (scale, features, weight)]
         integers = [torch.from_numpy(one) for one in windows]
         self._bce_scale, *self._all = [one.to(self._device) for one in floats + integers]
-        self._everything = self._batch()
 
     def epoch(self, loss: Loss, descent: Descent, batches: Batches) -> FloatArray:
         """See `Engine`."""
@@ -225,13 +224,13 @@ class AutogradEngine(Engine):
 
     def gradients(self, loss: Loss, parameters: FloatArray, tiles: IntArray) -> Gradients:
         """See `Engine`."""
-        found = self._gradient(loss, self._to_device(parameters), self._some(tiles))
+        found = self._gradient(loss, self._to_device(parameters), self._batch(tiles))
         return _to_host(found[0]), _to_host(found[1])
 
     @torch.no_grad()
     def bce_losses(self, parameters: FloatArray, tiles: IntArray | None = None) -> FloatArray:
         """See `Engine`."""
-        batch = self._some(tiles)
+        batch = self._batch(tiles)
         groups = self._groups(self._to_device(parameters), self.events.tiles)
         losses = torch.cat([self._cross_entropy(some, batch) for some in groups])
         return _to_host(self.ranks.sum_tensor(losses))
@@ -239,7 +238,7 @@ class AutogradEngine(Engine):
     @torch.no_grad()
     def punzi_values(self, parameters: FloatArray, tiles: IntArray | None = None) -> PunziValues:
         """See `Engine`."""
-        found, batch = [], self._some(tiles)
+        found, batch = [], self._batch(tiles)
         for vectors in self._groups(self._to_device(parameters), self.events.tiles):
             sums = self._window_sums(vectors, batch)
             sigma, loss = self.loss.values(sums, batch.held)
@@ -298,15 +297,12 @@ class AutogradEngine(Engine):
             units = torch.baddbmm(bias[:, None], units if layer == 0 else units.tanh(), matrix)
         return units.squeeze(-1)
 
-    def _some(self, tiles: IntArray | None) -> _Columns:
-        if tiles is None:
-            return self._everything
-        return self._batch(torch.from_numpy(tiles.astype(np.int64)).to(self._device))
-
-    def _batch(self, tiles: torch.Tensor | None = None) -> _Columns:
+    def _batch(self, tiles: IntArray | torch.Tensor | None) -> _Columns:
+        """The events of some tiles, or all."""
         rows: torch.Tensor | slice = slice(None)
         if tiles is not None:
-            rows = (tiles[:, None] * TILE + torch.arange(TILE, device=self._device)).flatten()
+            first = TILE * torch.as_tensor(tiles, dtype=torch.int64, device=self._device)
+            rows = (first[:, None] + torch.arange(TILE, device=self._device)).flatten()
         x, *columns = (column[rows] for column in self._all)
         held, group = self.loss.class_sums(*columns)
         return _Columns(x, columns, group, self.ranks.sum_tensor(held))

@@ -161,9 +161,9 @@ def interpolated_cuts(mass: FloatArray, cut: FloatArray, wanted: FloatArray) -> 
     return cuts
 
 
-#: What compiled loops need of a figure of merit: constant, a and b; luminosity; uncertainties;
-#: whether it is averaged geometrically.
-_Merit = tuple[tuple[float, float, float], float, Any, bool]
+#: What compiled loops need of a figure of merit: constant, a and b; luminosity; uncertainty of all
+#: background together; whether it is averaged geometrically.
+_Merit = tuple[tuple[float, float, float], float, float, bool]
 
 
 @njit(cache=True)
@@ -172,7 +172,8 @@ def _sigma_min(
 ) -> float:
     """σ_min of one selection, infinite without efficiency.
 
-    The sums (P + 1,) are the background of each process, and the efficiency.
+    The sums (P + 1,) are the background of each process, and the efficiency. The shifts (H, K, P)
+    are none if the background is certain.
     """
     if sums[-1] <= 0:
         return np.inf
@@ -227,7 +228,7 @@ def best_cuts(
         )
     constants, geometric = (figure.constant, figure.a, figure.b), figure.average == "geometric"
     overall, shifts = figure.uncertainty_of(processes, events.hypotheses)
-    # Compiled for what is certain, it takes two thirds of the time.
+    # A background that is certain is a case of its own, which takes two thirds of the time.
     uncertain = np.ascontiguousarray(shifts.transpose(2, 0, 1)) if overall or len(shifts) else None
     merit = constants, luminosity, overall, geometric
     sigma, single = _scan(events, used, unseen_background(events), uncertain, merit)

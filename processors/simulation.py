@@ -45,9 +45,9 @@ class Stratum:
     records: Records = field(init=False)  # of the batches
     counts: Counts = field(init=False)  # of all batches together
 
-    def plan(self, trials: int, size: Scale, attempt: int | None = None) -> None:
-        """Have other batches, those of a pilot run without an attempt."""
-        self.batches = sampling.batches(self.dataset.name, self.index, trials, size, attempt)
+    def plan(self, size: Scale, trials: int | None = None, attempt: int = 0) -> None:
+        """Have other batches, those of a pilot run without trials."""
+        self.batches = sampling.batches(self.dataset.name, self.index, size, trials, attempt)
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,17 @@ class _Simulation:
                     strata.append(Stratum(dataset, i, generator, own))
         background = [stratum for stratum in strata if not stratum.dataset.is_signal]
         for one in background:
-            one.plan(sampling.pilot_trials(self.size.luminosity), self.size)
+            one.plan(self.size)
         self.run("pilot", background, "Exploring weights")
         for process in _by_dataset(background):
             needed = sampling.needed_trials([one.counts for one in process], self.size)
             for one, trials in zip(process, needed, strict=True):
-                one.plan(trials, self.size, 0)
+                one.plan(self.size, trials)
         self.run("events", strata, "Simulating events")
         for attempt in range(1, ATTEMPTS + 1):
             again = [one for one in background if sampling.more_trials(one.counts)]
             for one in again:
-                one.plan(sampling.more_trials(one.counts), self.size, attempt)
+                one.plan(self.size, sampling.more_trials(one.counts), attempt)
             self.run(f"events-{attempt}", again, "Simulating again with more trials")
         return strata
 

@@ -294,23 +294,19 @@ def integrate(signal: SignalGenerator, sqrt_s: float, seed: int, precision: floa
 
 
 def batches(
-    dataset: str, stratum: int, trials: int, size: Scale, attempt: int | None = None
+    dataset: str, stratum: int, size: Scale, trials: int | None = None, attempt: int = 0
 ) -> list[Batch]:
     """Batches of a stratum: as few as possible, of nearly equal size.
 
-    Without an attempt they are a pilot run, in which all events keep their weights in fb. The
-    random numbers of another attempt are new: with the old ones, trials would be added just where
-    an unlikely event happened to come early.
+    Without trials they are a pilot run, in which all events keep their weights in fb. The random
+    numbers of another attempt are new: with the old ones, trials would be added just where an
+    unlikely event happened to come early.
     """
-    count = -(-trials // BATCH)
-    sizes = enumerate(np.diff(np.arange(count + 1) * trials // count).tolist())
-    exposure = 0.0 if attempt is None else size.luminosity / trials
-    return [Batch(dataset, stratum, i, n, exposure, size.aim, attempt or 0) for i, n in sizes]
-
-
-def pilot_trials(luminosity: float) -> int:
-    """Trials of the pilot run of a stratum."""
-    return max(_FEWEST, int(_PILOT_RATE * luminosity))
+    exposure = 0.0 if trials is None else size.luminosity / trials
+    every = trials or max(_FEWEST, int(_PILOT_RATE * size.luminosity))
+    count = -(-every // BATCH)
+    sizes = enumerate(np.diff(np.arange(count + 1) * every // count).tolist())
+    return [Batch(dataset, stratum, i, n, exposure, size.aim, attempt) for i, n in sizes]
 
 
 def needed_trials(pilots: Sequence[Counts], size: Scale) -> list[int]:

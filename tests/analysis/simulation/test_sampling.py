@@ -132,15 +132,17 @@ def test_cutflow_never_grows_and_ends_at_the_entries_and_counts_add_up():
 
 def test_batches_share_out_the_trials_and_the_luminosity():
     trials = 2 * sampling.BATCH + 17
-    parts = sampling.batches("toy", 4, trials, size(200.0), attempt=0)
+    parts = sampling.batches("toy", 4, size(200.0), trials)
     assert [(part.stratum, part.index) for part in parts] == [(4, 0), (4, 1), (4, 2)]
     assert sum(part.trials for part in parts) == trials
     assert max(part.trials for part in parts) <= sampling.BATCH
     # the mean weight times the sum of all exposures over trials is cross-section x luminosity
     assert sum(part.trials * part.exposure for part in parts) == pytest.approx(200.0)
     # pilot runs grow with the luminosity and keep weights
-    assert list(map(sampling.pilot_trials, (0.1, 1000.0))) == [20_000, 2_000_000]
-    assert {part.exposure for part in sampling.batches("toy", 1, 2_000_000, size(1.0))} == {0}
+    for luminosity, expected in ((0.1, 20_000), (1000.0, 2_000_000)):
+        pilot = sampling.batches("toy", 1, size(luminosity))
+        assert sum(part.trials for part in pilot) == expected
+        assert {part.exposure for part in pilot} == {0}
 
 
 @pytest.mark.parametrize("generator", [Toy(), SignalGenerator(1.5)])

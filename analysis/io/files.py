@@ -57,7 +57,7 @@ class OutputError(InputError):
 
 
 class Interrupted(Exception):
-    """Ctrl-C or a termination request; says what was saved and how to go on."""
+    """Ctrl-C; says how to go on."""
 
 
 def did_you_mean(name: str, known: list[str], otherwise: str) -> str:

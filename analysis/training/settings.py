@@ -28,7 +28,8 @@ class PretrainingSettings(Section):
     """'total' scales all signal weights by one factor so that their sum is the background's, as in
     the paper; 'hypothesis' gives every hypothesis an equal share of that sum, so that one with few
     accepted events is not given up"""
-    smoothing: ClassVar[int] = 1  # these two as below
+    # What the Punzi-loss has settings for: here no average, and no limit.
+    smoothing: ClassVar[int] = 1
     max_step: ClassVar[float | None] = None
 
 

@@ -287,8 +287,9 @@ def _loss_and_slopes(selected: Any, weight: Any, totals: Any, terms: Any, by_cel
         loss = np.exp(np.log(sigma[held]).sum() / present)
         by_cell[:hypotheses][held] *= loss / sigma[held]
         by_variance[held] *= loss / sigma[held]
+    events = by_process.copy()
     for h in range(hypotheses):
-        about = background[h], by_process[:, h].copy(), totals.overall, totals.shifts[:, :, h]
+        about = background[h], events[:, h], totals.overall, totals.shifts[:, :, h]
         for process in range(len(by_process)):
             by_process[process, h] = by_variance[h] * _slope(*about, process)
     return loss

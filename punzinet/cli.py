@@ -332,7 +332,9 @@ def _talk(
 
 def main() -> None:
     """Run a command; whatever goes wrong ends in one sentence and an exit code, see `app`."""
-    signal.signal(signal.SIGINT, heard_once())
+    interrupt = heard_once()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the second one from batch systems
+        signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=PLAIN)

@@ -170,7 +170,7 @@ def test_the_report_works_in_a_browser(copy, browser):
 
 @pytest.mark.parametrize("stage", BEGUN)
 def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain, tmp_path, stage):
-    """Ctrl-C in the middle; the next run gives the same files as an undisturbed one."""
+    """Ctrl-C, or the end of a batch job, in the middle; the next run gives the same files."""
     output = tmp_path / "output"
     if stage != "simulate":
         shutil.copytree(chain / "output", output)
@@ -182,7 +182,10 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     wait_for(lambda: any(output.glob(BEGUN[stage])))
-    os.killpg(process.pid, signal.SIGINT)
+    if stage == "train":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

@@ -18,9 +18,12 @@ from scipy.special import ndtr
 from punzinet.analysis.cuts import NONE_FOUND
 from punzinet.analysis.limits.model import CountingExperiment
 from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
+from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.windows import Windows
 
 BLOCK = 500  # pseudo-experiments at a time: bounds memory
+STEPS = 30  # to the best size of a peak
 LEVEL = 1.0  # significance whose upcrossings are counted: low enough that there are many
 
 
@@ -54,6 +57,35 @@ class Cells:
         centre = self.edges[self.start] + self.edges[self.stop]
         distance = np.abs(centre[:, None] - self.edges[1:] - self.edges[:-1])
         return np.any(holds, axis=0), np.argmin(np.where(holds, distance, np.inf), axis=0)
+
+
+def likeliest(
+    windows: Windows, cells: Cells, seen: Spectrum, simulation: Spectrum, around: int
+) -> int:
+    """Where a signal is likeliest by the shape of its peak: a window, of S, near a given one.
+
+    There the likelihood of what is seen, with a Gaussian peak of the best size above the simulated
+    background, is largest, of all windows whose centres lie in the one given. Counts alone do not
+    tell neighbours apart where windows are wide and the background is steep. Few events are
+    simulated: what counts is their density within one width, which holds one event at least.
+    """
+    edges = cells.edges
+    middle = (edges[1:] + edges[:-1]) / 2
+    near = np.interp(middle, windows.centre, windows.sigma)
+    low, high = (middle - near).clip(edges[0]), (middle + near).clip(max=edges[-1])
+    one = simulation.weight.sum() / max(len(simulation.weight), 1) or 1.0
+    background = np.diff(edges) * np.maximum(simulation.sums(low, high)[0], one) / (high - low)
+    counts = seen.sums(edges[:-1], edges[1:])[0]
+    inside = (windows.low[around] < windows.centre) & (windows.centre < windows.high[around])
+    centre, sigma = (of[inside, None] for of in (windows.centre, windows.sigma))
+    peak = np.diff(ndtr((edges - centre) / sigma))
+    size = np.full_like(centre, 1.0 + counts.sum())
+    for _ in range(STEPS):  # expectation and maximisation
+        share = size * peak / (size * peak + background)
+        size = (counts * share).sum(axis=1, keepdims=True) / peak.sum(axis=1, keepdims=True)
+    signal = size * peak
+    gain = (counts * np.log1p(signal / background) - signal).sum(axis=1)
+    return int(np.flatnonzero(inside)[np.argmax(gain)])
 
 
 class Global(NamedTuple):

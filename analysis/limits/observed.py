@@ -79,6 +79,7 @@ class Observation:
     significance: Column  # (S,) of that, one-sided: see `significance`
     sigma_over_g2: Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_NaNs))]
     # (S,) cross-section over g′² in fb; NaN where it is not known
+    likeliest_mass: float  # GeV of a signal, by the shape of its peak
     global_p_value: float  # share of pseudo-experiments with as small a p-value anywhere
     global_error: float  # statistical; where the share is 0, what it is below at 68 %
     experiments: int  # number of pseudo-experiments

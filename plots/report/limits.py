@@ -76,7 +76,7 @@ def most_significant(observation: Observation) -> int:
 
 
 def conclusion(observation: Observation) -> str:
-    """What the smallest p-value means, in two sentences."""
+    """What the smallest p-value means, in few sentences."""
     best, error = most_significant(observation), observation.global_error
     known = observation.global_p_value
     share = with_error(known, error) if known else f"below {number(error, 1)}"
@@ -86,6 +86,7 @@ def conclusion(observation: Observation) -> str:
         verdict = f"Globally that is {sigmas}."
         if (known or error) < EVIDENCE:
             verdict = f"Background alone hardly explains that: globally it is {sigmas}."
+        verdict += f" By its shape, a signal is likeliest at {observation.likeliest_mass:g} GeV."
     return (
         f"Most significant is {observation.mass[best]:g} GeV, with "
         f"{observation.significance[best]:.1f} σ (local p-value "

@@ -9,7 +9,7 @@ from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder, processed_of, provenance
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.expected import counting_limits, points, possible
-from punzinet.analysis.limits.global_p import Cells, global_p_value
+from punzinet.analysis.limits.global_p import Cells, global_p_value, likeliest
 from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import Limits
@@ -124,6 +124,7 @@ def run_observation(
         repeated, cells, in_cells, np.sqrt(squares),
         smallest=float(found.p_value.min()), number=settings.experiments, seed=settings.seed,
     )  # fmt: skip
+    best = likeliest(scan.windows, cells, seen, simulation, int(np.argmin(found.p_value)))
     observation = Observation(
         source="data" if injected is None else "pseudo-data",
         injected=dict(injected or {}),
@@ -141,6 +142,7 @@ def run_observation(
         expected=counting_limits(experiments, level),
         **found._asdict(),
         sigma_over_g2=np.exp(scan.interpolate(np.log(expected.sigma_over_g2))),
+        likeliest_mass=float(scan.mass[best]),
         global_p_value=share.p_value,
         global_error=share.error,
         experiments=settings.experiments,

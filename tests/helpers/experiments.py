@@ -79,6 +79,6 @@ def observation(mass, **changes):
         "limit": 1.2 * column, "asymptotic": 1.1 * column, "p_value": 0.4 / column,
         "significance": column, "sigma_over_g2": np.full(len(mass), np.nan),
         "global_p_value": 0.0012, "global_error": 0.0003, "experiments": 10_000,
-        "upcrossings": Upcrossings(3.0, 1.0, 2e-3),
+        "upcrossings": Upcrossings(3.0, 1.0, 2e-3), "likeliest_mass": 0.3,
     }  # fmt: skip
     return Observation(**about | changes)

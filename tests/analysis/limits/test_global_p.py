@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from experiments import experiment
 from scipy.stats import norm
+from small_data import windows_of
 
-from punzinet.analysis.limits.global_p import Cells, global_p_value
+from punzinet.analysis.limits.global_p import Cells, global_p_value, likeliest
 from punzinet.analysis.limits.model import UNSEEN, Background
 from punzinet.analysis.limits.observed import Sums
+from punzinet.analysis.limits.scan import Scan
+from punzinet.analysis.limits.sidebands import Spectrum
 
 
 def models_of(background, size=0.0, effective=1e9):
@@ -141,3 +144,37 @@ def test_injected_signals_of_five_sigma_are_found_where_they_are():
     assert (np.abs(best - centre) < 2 * sigma + 0.01).mean() >= 0.95
     cross_section = (counts[:, index] - models[index].background) / models[index].signal
     assert cross_section.mean() == pytest.approx(wanted / models[index].signal, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "mass",
+    [0.5, *(pytest.param(m, marks=pytest.mark.slow) for m in (0.1, 1.0, 1.5, 2.5, 4.0, 6.0, 8.7))],
+)
+def test_five_sigma_are_likeliest_within_the_resolution_of_their_mass(mass):
+    """Widths as published, and a background that falls steeply, like that of the default data."""
+    masses = np.arange(0.1, 8.75, 0.1).round(9)
+    published = [0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097]
+    sigma = np.interp(masses, np.linspace(0.1, 8.1, 11), published)
+    some = np.abs(masses - mass) < 0.55
+    windows = Scan.of(windows_of(masses[some], sigma[some])).windows
+    index = int(np.flatnonzero(windows.mass == mass)[0])
+    centre, sigma = windows.centre[index], windows.sigma[index]
+    cells = Cells.of(windows.low, windows.high)
+    middle = (cells.edges[1:] + cells.edges[:-1]) / 2
+    expected = (600 * np.exp(-middle / 0.55) + 3) * np.diff(cells.edges)
+    sums = [*map(Sums, models_of(cells.windows(expected), 0.1))]
+    signal = sums[index].threshold(norm.sf(5)) - float(cells.windows(expected)[index])
+    random = np.random.default_rng(8)
+
+    many = np.repeat(middle, random.poisson(10 * expected))
+    simulation = Spectrum.of(many, np.full(len(many), 0.1))
+
+    found = []
+    for _ in range(40):
+        more = random.normal(centre, sigma, random.poisson(signal))
+        seen = Spectrum.of(np.append(np.repeat(middle, random.poisson(expected)), more))
+        counts = seen.sums(windows.low, windows.high)[0].astype(int).tolist()
+        best = np.argmin([one.at_least(count) for one, count in zip(sums, counts, strict=True)])
+        found.append(likeliest(windows, cells, seen, simulation, int(best)))
+    near = max(sigma, *np.abs(windows.centre - centre)[index - 1 : index + 2])  # or the next point
+    assert (np.abs(windows.centre[found] - centre) <= near).mean() >= 0.95

@@ -176,5 +176,5 @@ def test_five_sigma_are_likeliest_within_the_resolution_of_their_mass(mass):
         counts = seen.sums(windows.low, windows.high)[0].astype(int).tolist()
         best = np.argmin([one.at_least(count) for one, count in zip(sums, counts, strict=True)])
         found.append(likeliest(windows, cells, seen, simulation, int(best)))
-    near = max(sigma, *np.abs(windows.centre - centre)[index - 1 : index + 2])  # or the next point
+    near = max(sigma, *np.sort(np.abs(windows.centre - centre))[1:3])  # or the next point
     assert (np.abs(windows.centre[found] - centre) <= near).mean() >= 0.95

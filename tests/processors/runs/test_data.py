@@ -81,7 +81,7 @@ def manifest(ntuples, measured):
 def done(tmp_path_factory, manifest):
     """Features of simulation and data, a network, and its selection, all of it blinded."""
     output = make_features(manifest, tmp_path_factory.mktemp("output"))
-    table = pl.read_parquet(output.tensors / "tautau" / "*.parquet")
+    table = read_tensors(output.tensors, "tautau")
     cut = float(np.median(untrained().perceptron.logit(table[list(FEATURES)].to_numpy())))
     save_network(output, "punzi", cut)
     run_on_data(manifest, output)

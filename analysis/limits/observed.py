@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -209,16 +210,18 @@ class Sums:
         """
         chance = np.exp(-(self._moves**2) / 2)
         most = self._moved.max() + 50 * np.sqrt(self._moved.max()) + 50
-        count = 1 + bisect_left(
+        low = high = 1 + bisect_left(
             range(1, int(most)),
             -p_value * chance.sum(),
             key=lambda count: -float(chance @ gammainc(count, self._moved)),
         )
-        while self.at_least(count) > p_value:
-            count += 1
-        while count > 0 and self.at_least(count - 1) <= p_value:
-            count -= 1
-        return count
+        step, at_least = 1, cache(self.at_least)
+        while at_least(high) > p_value:
+            low, high, step = high + 1, high + step, 2 * step
+        while low > 0 and at_least(low) <= p_value:
+            low, high, step = max(low - step, 0), low, 2 * step
+        counts = range(low, high)
+        return low + bisect_left(counts, -p_value, key=lambda count: -at_least(count))
 
     def limit(self, count: int, confidence_level: float) -> float:
         """Upper limit on the cross-section in fb; InputError where no background gives so few."""

@@ -8,18 +8,15 @@ a Poisson distribution with its weight as the mean says, at the target luminosit
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from punzinet.analysis.cuts import RankedEvents, selected, unseen_background
-from punzinet.analysis.folds import FOLDS, Folds
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.limits.model import Yields
-from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
@@ -88,19 +85,6 @@ class Scan:
                   for name, of in known.shared.items()}  # fmt: skip
         of_signal = [*map(self.interpolate, (known.efficiency, known.efficiency_error))]
         return Yields(names, of_signal[0], of_signal[1], sums, error, unseen, cut, shared)
-
-
-def judging_events(tensors: Path, windows: Windows, folds: Folds) -> TensorEvents:
-    """Events that judge, also those between windows, with weights that make them stand for all.
-
-    InputError if tensors cannot be read.
-    """
-    backgrounds, signal = judging_factors(tensors, windows, folds)
-    events = read_tensor_events(tensors, windows.search, fold=folds.judging, between=True)
-    names, code = np.unique(events.process, return_inverse=True)
-    factor = np.array([backgrounds.get(name, FOLDS) for name in names])[code]
-    factor[events.signal] = signal[windows.index_of(events.mass[events.signal])]
-    return replace(events, weight=factor * events.weight)
 
 
 def draw_pseudo_data(

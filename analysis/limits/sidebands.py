@@ -33,6 +33,7 @@ from punzinet.analysis.limits.model import (
 )
 from punzinet.analysis.manifest.sections import SidebandSettings
 from punzinet.analysis.saved_network import Perceptron
+from punzinet.analysis.training.data import judging_events
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
@@ -232,12 +233,11 @@ def read_spectra(
 
     Each is scaled to the whole sample. InputError if tensors cannot be read.
     """
-    events = read_tensor_events(tensors, windows.search, between=True)
-    events = events[~events.signal]
-    judges, trains = events.fold == folds.judging, folds.rows(events.fold)[0]
+    every = read_tensor_events(tensors, windows.search, between=True)
+    trains = every.standing_for_all(folds.rows(every.fold)[0])
     spectra = []
-    for part in (events.standing_for_all(judges), events.standing_for_all(trains)):
-        behind = network.logit(part.features) >= cut
+    for part in (judging_events(tensors, windows, folds), trains):
+        behind = ~part.signal & (network.logit(part.features) >= cut)
         spectra.append(Spectrum.of(part.variable[behind], part.weight[behind]))
     judging, training = spectra
     return judging, training

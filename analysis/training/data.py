@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 import punzinet.analysis.io.tensor_events as tensors
-from punzinet.analysis.folds import Folds
+from punzinet.analysis.folds import FOLDS, Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
@@ -193,6 +193,19 @@ def judging_factors(
     }
     signal = factors.pop(SIGNAL_PROCESS)[:-1]
     return {name: float(factor[0]) for name, factor in factors.items()}, signal
+
+
+def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.TensorEvents:
+    """Events that judge, also those between windows, with weights that make them stand for all.
+
+    InputError if tensors cannot be read.
+    """
+    backgrounds, signal = judging_factors(folder, windows, chosen)
+    events = tensors.read_tensor_events(folder, windows.search, fold=chosen.judging, between=True)
+    names, code = np.unique(events.process, return_inverse=True)
+    factor = np.array([backgrounds.get(name, FOLDS) for name in names])[code]
+    factor[events.signal] = signal[windows.index_of(events.mass[events.signal])]
+    return replace(events, weight=factor * events.weight)
 
 
 def _all_trained(windows: Windows) -> Windows:

@@ -13,11 +13,12 @@ from punzinet.analysis.limits.global_p import Cells, global_p_value, likeliest
 from punzinet.analysis.limits.model import CountingExperiment, Yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.limits.scan import Scan, draw_pseudo_data, judging_events
+from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
 from punzinet.analysis.limits.sidebands import Spectrum, measure_sidebands, write_sidebands
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.search import Search
+from punzinet.analysis.training.data import judging_events
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, mass_index
 

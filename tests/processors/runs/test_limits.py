@@ -15,11 +15,11 @@ from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.result import Limits, known_sigma_over_g2, read_sigma_over_g2
 from punzinet.analysis.limits.shape import ShapeLimits
 from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.training.data import judging_events
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.limits import run_limits, run_shape
@@ -227,8 +227,8 @@ def test_sidebands_of_a_run_expect_what_simulation_does_and_are_written(done, ma
     content = json.loads(output.sidebands.read_text())
     assert content["said"][0] == "Sidebands normalise the background at 6 of 6 masses."
     windows = Windows.read(done.windows)
-    events = read_tensor_events(done.tensors, windows.search)
-    table = events[~events.signal].of_fold(manifest.training.folds.judging)
+    events = judging_events(done.tensors, windows, manifest.training.folds)
+    table = events[~events.signal]
     for i, row in enumerate(content["rows"]):
         distance = np.abs(table.variable - windows.centre[i]) / windows.sigma[i]
         beside = table.weight[(distance > 3) & (distance < row["outer"])].sum()

@@ -18,10 +18,10 @@ from punzinet.analysis.limits.global_p import global_p_value
 from punzinet.analysis.limits.model import measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.limits.scan import Scan, draw_pseudo_data, judging_events
+from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
 from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.observables import FEATURES
-from punzinet.analysis.training.data import load_sample
+from punzinet.analysis.training.data import judging_events, load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs import observation
@@ -210,7 +210,7 @@ def test_blinded_nothing_of_data_is_read(manifest, done, tmp_path, how):
 def test_hidden_data_is_not_observed(manifest, done, tmp_path):
     output = OutputFolder(shutil.copytree(done.root, tmp_path / "output"))
     make_features(manifest, output.root, data=True)
-    shutil.rmtree(output.observed.parent)
+    shutil.rmtree(output.observed.parent, ignore_errors=True)
     with pytest.raises(InputError, match="run `punzinet features --unblind` first"):
         run_limits(manifest, output, "punzi-00", unblind=True)
     assert not output.observed.exists()

@@ -332,7 +332,7 @@ def _talk(
 
 def main() -> None:
     """Run a command; whatever goes wrong ends in one sentence and an exit code, see `app`."""
-    interrupt = heard_once()
+    interrupt = heard_once(partial(signal.default_int_handler, signal.SIGINT, None))
     for number in (signal.SIGINT, signal.SIGTERM):  # the second one from batch systems
         signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):

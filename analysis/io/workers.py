@@ -1,6 +1,5 @@
 """Processes beside others: how long workers live, which signals are heard, who torchrun started."""
 
-import math
 import os
 import signal
 import threading
@@ -28,16 +27,20 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def heard_once() -> Callable[[int, FrameType | None], None]:
-    """A handler of signals that raises KeyboardInterrupt, but for what repeats within `REPEATS`."""
-    last = -math.inf
+def heard_once(act: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    """A handler of signals that acts on the first, and not on what repeats it within `REPEATS`.
+
+    A later one is not waited for: it raises KeyboardInterrupt.
+    """
+    first: list[float] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal last
         del number, frame
         now = time.monotonic()
-        if now - last >= REPEATS:
-            last = now
+        if not first:
+            first.append(now)
+            act()
+        elif now - first[0] >= REPEATS:
             raise KeyboardInterrupt
 
     return handle

@@ -15,31 +15,39 @@ is not linear is done with it, and so is the gradient. All ranks then take the s
 for rounding is that of one process. Rank 0 writes.
 """
 
-import itertools
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.workers import rank_and_count
-from punzinet.analysis.training.data import Events, Sample
+from punzinet.analysis.training.data import Events, EventStream, StreamedSample
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray, Random
 
 #: Neighbouring events that share the way into a batch, with four features 1.5 KiB in one place of
 #: the memory, long enough to be read ahead; a tile of 16 costs twice the time.
 TILE = 64
+#: Bytes of a file that are filled together: filling one that is larger than the memory here and
+#: there reads and writes it again and again.
+FILLED_TOGETHER = 2**30
+WRITTEN_TOGETHER = 2**20  # bytes that are written at once to a file that is being made
 #: The (tiles,) int32 order of the tiles of an epoch, and the (batches + 1,) bounds of the batches.
 Batches = tuple[IntArray, IntArray]
+
+
+class LostRankError(Exception):
+    """Another process has ended before its time."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Ranks:
         """Add up tensors over all ranks, the same to the last bit on each.
 
         All ranks share the one loss that comes of it: the gradient with respect to a rank's own
-        values is that with respect to the sum. InputError if another process has ended.
+        values is that with respect to the sum. LostRankError if another process has ended.
         """
         if self.count == 1:
             return values
@@ -61,11 +69,7 @@ class Ranks:
         try:
             distributed.all_reduce(total.detach())  # in place, behind the back of the gradient
         except RuntimeError as error:
-            raise InputError(
-                "Another process of this training has ended before its time; see to it that it "
-                "is not killed (it may need more memory) and run the same command again, which "
-                "continues from the last checkpoint."
-            ) from error
+            raise LostRankError from error
         return total
 
     def sum(self, values: FloatArray) -> FloatArray:
@@ -73,6 +77,10 @@ class Ranks:
         if self.count == 1:
             return values
         return self.sum_tensor(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank; waits until all have come here."""
+        return bool(self.sum(np.array([float(flag)]))[0])
 
     def device(self, name: str) -> str:
         """The device of this process; with several GPUs in a machine, each rank has its own."""
@@ -134,47 +142,97 @@ class PackedEvents:
     def columns(self) -> tuple[FloatArray, FloatArray, IntArray, IntArray, IntArray]:
         """All events in order: scaled features (n, F), and other columns as of `Events`."""
         features = self.values[:, :-2].transpose(0, 2, 1).reshape(-1, self.values.shape[1] - 2)
-        cell = self.batch().cells[:, -1].ravel().astype(np.int64)
+        cell = self.batch().cells[:, -1].ravel()
         signal = cell < self.hypotheses
-        number, process = np.divmod(np.where(signal, 0, cell - self.hypotheses), self.processes)
-        start, stop = np.where(signal, (cell, cell + 1), self.ranges[number].T)
-        return features, self.values[:, -2].ravel(), np.where(signal, SIGNAL, process), start, stop
+        behind = np.where(signal, 0, cell.astype(np.int64) - self.hypotheses)
+        number, process = np.divmod(behind, max(self.processes, 1))
+        ranges = self.ranges if len(self.ranges) > 0 else np.zeros((1, 2), np.int64)
+        return (
+            features,
+            self.values[:, -2].ravel(),
+            np.where(signal, SIGNAL, process),
+            np.where(signal, cell, ranges[number, 0]),
+            np.where(signal, cell + np.int64(1), ranges[number, 1]),
+        )
 
 
 def pack(
-    sample: Sample,
-    events: Events,
+    sample: StreamedSample,
+    events: EventStream,
     batch_size: int | None = None,
     rng: Random | None = None,
+    *,
+    disk: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> PackedEvents:
     """Pack the training or the validation events of a sample for batches.
 
     Batches have the size asked for, or as close to it as equal batches come; all events are one if
-    there is none. The events are shuffled by `rng`, or packed as they come.
+    there is none. The events are shuffled by `rng`, or packed as they come. They are kept in
+    memory, or in files of the folder `disk`; InputError if it has no room for them.
     """
     batches = 1 if batch_size is None else max(1, round(len(events) / batch_size))
-    total = -(-len(events) // TILE)
-    places = np.full(total * TILE, -1, np.int32)
-    order = places[: len(events)]
-    order[:] = np.arange(len(events))
+    order = np.arange(len(events), dtype=np.int32)
     if rng is not None:
         rng.shuffle(order)
-    places = places.reshape(total, TILE)[ranks.number :: ranks.count]
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order), dtype=np.int32)
+    del order
+    total = -(-len(events) // TILE)
     hypotheses, processes = len(sample.mass), len(sample.backgrounds)
-    background, cell = events.process != SIGNAL, events.start.astype(np.uint32)
-    code = (hypotheses + 1) * events.start.astype(np.int64) + events.stop
-    ranges = pa.array(code[background]).dictionary_encode()  # numbered as they are met
-    number = ranges.indices.to_numpy()
-    cell[background] = hypotheses + processes * number + events.process[background]
-    features = zip(events.features, *sample.scaling, strict=True)
-    scaled = ((feature - low) / (high - low) for feature, low, high in features)
-    values = np.empty((len(places), len(sample.features) + 2, TILE), np.float32)
-    for i, column in enumerate(itertools.chain(scaled, (events.weight, cell.view(np.float32)))):
-        values[:, i] = np.where(places < 0, np.float32(0), column[places])
-    edges = np.stack(np.divmod(ranges.dictionary.to_numpy(), hypotheses + 1), axis=-1)
-    shape = len(events), hypotheses, processes, edges, min(batches, total)
+    own, (low, high) = len(range(ranks.number, total, ranks.count)), sample.scaling
+    values = _zeros((own, len(sample.features) + 2, TILE), disk)
+    # Number of each range of windows that background lies in, as they are met.
+    numbers = np.full((hypotheses + 1, hypotheses + 1), -1, np.int32)
+    together = own if disk is None else max(1, FILLED_TOGETHER // values[:1].nbytes)
+    for begin in range(0, own, max(1, together)):
+        at = 0
+        for piece in events.pieces():
+            _number_ranges(piece, numbers)  # of all events, on every rank
+            tile, slot = np.divmod(position[at : at + len(piece)], TILE)
+            at += len(piece)
+            mine, tile = tile % ranks.count == ranks.number, tile // ranks.count
+            mine &= (tile >= begin) & (tile < begin + together)
+            some, tile, slot = piece[mine], tile[mine], slot[mine]
+            for i, feature in enumerate(some.features):
+                values[tile, i, slot] = (feature - low[i]) / (high[i] - low[i])
+            values[tile, -2, slot] = some.weight
+            cell = hypotheses + processes * numbers[some.start, some.stop] + some.process
+            cell = np.where(some.process == SIGNAL, some.start, cell)
+            values.view(np.uint32)[tile, -1, slot] = cell
+    ranges = np.argwhere(numbers >= 0)[numbers[numbers >= 0].argsort()]
+    shape = len(events), hypotheses, processes, ranges, min(batches, total)
     return PackedEvents(values, *shape, total, ranks)
+
+
+def _zeros(shape: tuple[int, ...], disk: Path | None) -> FloatArray:
+    """Zeros in memory, or in a file of a folder, which vanishes with the process."""
+    size = 4 * int(np.prod(shape))
+    if disk is None or size == 0:
+        return np.zeros(shape, np.float32)
+    try:
+        disk.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=disk) as file:
+            # A hole in a file for which there is no room later on kills the process.
+            for _ in range(0, size, WRITTEN_TOGETHER):
+                file.write(bytes(WRITTEN_TOGETHER))
+            file.flush()
+            return np.asarray(np.memmap(file, np.float32, mode="r+", shape=shape))
+    except OSError as error:
+        raise InputError(
+            f"{disk} has no room for {size / 1e9:.3g} GB of training events "
+            f"({error.strerror}); free some, or choose another place with --output "
+            "(OUTPUT= for make)."
+        ) from error
+
+
+def _number_ranges(events: Events, numbers: IntArray) -> None:
+    """Give the ranges of background that have none so far the next (H + 1, H + 1) numbers."""
+    known = numbers.ravel()  # the same memory
+    code = events.start.astype(np.int64) * len(numbers) + events.stop
+    new = code[(events.process != SIGNAL) & (known[code] < 0)]
+    found, first = np.unique(new, return_index=True)
+    known[found[first.argsort()]] = known.max() + 1 + np.arange(len(found))
 
 
 @contextmanager
@@ -182,7 +240,8 @@ def open_ranks() -> Iterator[Ranks]:
     """Join the other processes that torchrun has started; without it, there is one alone.
 
     The cores of a machine are divided between its ranks. InputError if the processes do not find
-    each other. What ends them all is raised by the first of them, SystemExit by the others.
+    each other, or one of them ended without a word; in place of it, or of `Interrupted`, SystemExit
+    on all ranks but the one that is first to say what is wrong.
     """
     if rank_and_count()[1] == 1:
         yield ALONE
@@ -198,11 +257,17 @@ def open_ranks() -> Iterator[Ranks]:
     numba.set_num_threads(max(1, numba.get_num_threads() // int(os.environ["LOCAL_WORLD_SIZE"])))
     try:
         yield Ranks(rank, count)
-    except (InputError, KeyboardInterrupt) as error:
+    except (InputError, Interrupted, LostRankError) as error:
         # torchrun ends all processes once it sees one lost; not before this one has spoken.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if store.add("speakers", 1) > 1:
-            raise SystemExit(1 if isinstance(error, InputError) else 130) from None
+            raise SystemExit(130 if isinstance(error, Interrupted) else 1) from None
+        if isinstance(error, LostRankError):
+            raise InputError(
+                "Another process of this training has ended before its time; see to it that it "
+                "is not killed (it may need more memory) and run the same command again, which "
+                "continues from the last checkpoint."
+            ) from error
         raise
     finally:
         distributed.destroy_process_group()

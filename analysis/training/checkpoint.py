@@ -173,10 +173,10 @@ class Checkpoint:
             for name, messages in record.content["messages"].items()
         }
 
-    def write(self) -> None:
-        """Write all states, unless writing has had its share of the time."""
+    def write(self, *, at_once: bool) -> None:
+        """Write all states; if not at once, then when writing has taken its share of the time."""
         begin = time.monotonic()
-        if begin - self._written < self._pause:
+        if not at_once and begin - self._written < self._pause:
             return
         states = self.states.items()
         arrays = {f"{k}/{n}": v for k, state in states for n, v in state.to_arrays().items()}

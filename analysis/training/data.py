@@ -1,20 +1,21 @@
 """The events that train, validate and test, read from the tensors.
 
 Only what training can use is kept: background in the window of at least one training hypothesis,
-and signal of training hypotheses. Window ranges count training hypotheses.
+and signal of training hypotheses. Window ranges count training hypotheses. A `Sample` holds its
+events in memory, in columns of 25 bytes an event. A `StreamedSample` reads them piece by piece
+whenever they are gone through: training needs them only once, to pack them into batches.
 """
 
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 import punzinet.analysis.io.tensor_events as tensors
 from punzinet.analysis.folds import FOLDS, Folds
@@ -23,14 +24,10 @@ from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
-PARTS = ("training", "validation", "test")
-#: Sums of weights per hypothesis (H,) and per background (P,).
-Totals = tuple[FloatArray, FloatArray]
-
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Columns of n events, 25 bytes an event."""
+    """Columns of n events."""
 
     features: FloatArray  # (F, n) float32, unscaled
     weight: FloatArray  # (n,) float32; Σ weight · ŷ is ε for signal, B for background
@@ -42,29 +39,95 @@ class Events:
         return len(self.weight)
 
     def __getitem__(self, rows: IntArray | BoolArray | slice) -> "Events":
-        """The same columns of some of the events."""
-        columns = (getattr(self, name)[rows] for name in ("weight", "process", "start", "stop"))
-        return Events(np.ascontiguousarray(self.features[:, rows]), *columns)
+        """The same columns of some of the events; without a copy if they are a slice."""
+        features = self.features[:, rows]
+        return Events(
+            features if isinstance(rows, slice) else np.ascontiguousarray(features),
+            *(getattr(self, name)[rows] for name in ("weight", "process", "start", "stop")),
+        )
+
+    def pieces(self) -> Iterator["Events"]:
+        """All of them in order, not more than `tensor_events.ROWS` at a time."""
+        rows = tensors.ROWS
+        return (self[start : start + rows] for start in range(0, len(self), rows))
+
+
+PARTS = ("training", "validation", "test")
+#: Sums of weights per hypothesis (H,) and per background (P,).
+Totals = tuple[FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEvents:
+    """The training, validation or test events of Parquet files, which stay there."""
+
+    paths: Sequence[Path]
+    windows: Windows
+    codes: dict[str, int]  # of processes
+    chosen: Folds
+    part: int  # of `PARTS`
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def pieces(self) -> Iterator[Events]:
+        """See `Events`.
+
+        InputError if a file cannot be read, or holds features that are not finite, or weights
+        that are negative or not finite.
+        """
+        names = self.windows.search.feature_names
+        columns = (*names, "process", "weight", "fold")
+        for path in self.paths:
+            for table, start, stop in tensors.read_in_windows(path, self.windows, columns):
+                features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
+                weight = table["weight"].to_numpy().astype(np.float32)
+                if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
+                    raise InputError(
+                        f"{path} holds an event whose features are not finite or whose weight is "
+                        "negative or not finite; check the momentum and weight branches of the "
+                        "ntuples."
+                    )
+                process = table["process"].dictionary_encode()
+                # A dictionary may list names that no row has.
+                known = [self.codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
+                code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
+                edges = start.astype(np.int16), stop.astype(np.int16)
+                mine = self.chosen.rows(table["fold"].to_numpy())[self.part] & (start < stop)
+                yield Events(features, weight, code, *edges)[mine]
+
+    def load(self) -> Events:
+        """Copy them into memory."""
+        kinds = np.float32, np.int8, np.int16, np.int16
+        none = np.empty((len(self.windows.search.feature_names), 0), np.float32)
+        found = [(none, *(np.empty(0, kind) for kind in kinds))]  # files may hold no event
+        found += [tuple(vars(events).values()) for events in self.pieces()]
+        return Events(*(np.concatenate(one, axis=-1) for one in zip(*found, strict=True)))
+
+
+#: Events that can be gone through any number of times, always in the same order.
+EventStream = Events | StoredEvents
 
 
 class _Summary(NamedTuple):
-    signal: np.ndarray  # (H,) sums of weights of the hypotheses
-    background: np.ndarray  # (P,) and of the processes
+    signal: FloatArray  # (H,) sums of weights of the hypotheses
+    background: FloatArray  # (P,) and of the processes
     low: FloatArray  # (F,) smallest value of each feature
     high: FloatArray  # (F,) and largest
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class StreamedSample:
     """Training and validation events, what they say of all events, and events that only judge."""
 
     features: tuple[str, ...]  # F names
     mass: FloatArray  # (H,) of the training hypotheses, GeV
     backgrounds: tuple[str, ...]  # names of the P processes
     known: float  # share of all events that train or validate
-    training: Events
-    validation: Events
-    test: Events  # maybe none; nothing reads them before everything is chosen
+    training: EventStream
+    validation: EventStream
+    test: EventStream  # maybe none; nothing reads them before everything is chosen
 
     def __post_init__(self) -> None:
         """InputError if a hypothesis has no signal in one part, or there is no background in it."""
@@ -85,14 +148,18 @@ class Sample:
     def _summaries(self) -> tuple[_Summary, _Summary]:
         return self._summary(self.training), self._summary(self.validation)
 
-    def _summary(self, events: Events) -> _Summary:
-        signal = events.process == SIGNAL
-        return _Summary(
-            np.bincount(events.start[signal], events.weight[signal], len(self.mass)),
-            np.bincount(events.process[~signal], events.weight[~signal], len(self.backgrounds)),
-            events.features.min(axis=1, initial=np.inf),
-            events.features.max(axis=1, initial=-np.inf),
-        )
+    def _summary(self, events: EventStream) -> _Summary:
+        """Go through events, one after the other, so that rounding is the same for any pieces."""
+        signal, background = np.zeros(len(self.mass)), np.zeros(len(self.backgrounds))
+        low = np.full(len(self.features), np.inf, np.float32)
+        high = -low
+        for piece in events.pieces():
+            is_signal = piece.process == SIGNAL
+            np.add.at(signal, piece.start[is_signal], piece.weight[is_signal])
+            np.add.at(background, piece.process[~is_signal], piece.weight[~is_signal])
+            low = np.minimum(low, piece.features.min(axis=1, initial=np.inf))
+            high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
+        return _Summary(signal, background, low, high)
 
     def totals_of(self, part: str) -> tuple[Totals, Totals]:
         """What a part is scaled to when it stands for all events, and what it sums up to.
@@ -126,6 +193,21 @@ class Sample:
         return hashlib.sha256(content).hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class Sample(StreamedSample):
+    """All events in memory."""
+
+    training: Events
+    validation: Events
+    test: Events
+
+
+def open_sample(folder: Path, windows: Windows, chosen: Folds) -> StreamedSample:
+    """Find the events of the tensors, and leave them where they are; see `load_sample`."""
+    about, stored = _find(folder, windows, chosen)
+    return StreamedSample(*about, chosen.known, *stored)
+
+
 def load_sample(
     folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
 ) -> Sample:
@@ -133,39 +215,10 @@ def load_sample(
 
     They lie in one Parquet file a chunk, made with the same windows. With `every_mass` the
     hypotheses that are not trained on count, too. InputError if there are no tensors, one cannot
-    be read, features are not finite or weights negative or not finite, or a part lacks events.
+    be read, or their events cannot train.
     """
-    windows = _all_trained(windows) if every_mass else windows
-    names = windows.search.feature_names
-    kinds = np.float32, np.int8, np.int16, np.int16
-    none = np.empty((len(names), 0), np.float32), *(np.empty(0, kind) for kind in kinds)
-    found: list[list[tuple[np.ndarray, ...]]] = [[none] for _ in PARTS]  # files may hold no event
-    backgrounds: list[str] = []
-    for path, table, start, stop in _tables(folder, windows, *names, "process", "weight", "fold"):
-        features = np.stack([table[name].to_numpy() for name in names]).astype(np.float32)
-        weight = table["weight"].to_numpy().astype(np.float32)
-        if not (np.isfinite(features).all() and np.all((weight >= 0) & (weight < np.inf))):
-            raise InputError(
-                f"{path} holds an event whose features are not finite or whose weight is "
-                "negative or not finite; check the momentum and weight branches of the "
-                "ntuples."
-            )
-        process = table["process"].dictionary_encode()
-        # A dictionary may list names that no row has.
-        backgrounds += sorted({*process.unique().to_pylist()} - {SIGNAL_PROCESS, *backgrounds})
-        codes = {name: code for code, name in enumerate(backgrounds)}
-        known = [codes.get(name, SIGNAL) for name in process.dictionary.to_pylist()]
-        code = np.array(known, dtype=np.int8)[process.indices.to_numpy()]
-        columns = features, weight, code, start.astype(np.int16), stop.astype(np.int16)
-        for part, chooses in zip(found, chosen.rows(table["fold"].to_numpy()), strict=True):
-            rows = np.flatnonzero(chooses & (start < stop))
-            part.append(tuple(column[..., rows] for column in columns))
-    parts = (
-        Events(*(np.concatenate(column, axis=-1) for column in zip(*part, strict=True)))
-        for part in found
-    )
-    mass = windows.mass[windows.training]
-    return Sample(names, mass, tuple(backgrounds), chosen.known, *parts)
+    about, stored = _find(folder, windows, chosen, every_mass=every_mass)
+    return Sample(*about, chosen.known, *(part.load() for part in stored))
 
 
 def judging_factors(
@@ -175,18 +228,20 @@ def judging_factors(
 
     There is a factor for every background process, and (H,) for the signal of the hypotheses.
     """
+    everything = replace(windows, training=np.ones(len(windows), dtype=bool))
     sums: dict[str, FloatArray] = {}  # of all events, and of those that judge
-    columns = "process", "weight", "fold"
-    for _, table, start, stop in _tables(folder, _all_trained(windows), *columns):
-        weight = table["weight"].to_numpy() * (start < stop)
-        judged = weight * (table["fold"].to_numpy() == chosen.judging)
-        process = table["process"].dictionary_encode()
-        code = process.indices.to_numpy()
-        for number, name in enumerate(process.dictionary.to_pylist()):
-            mine = code == number
-            where = start[mine] if name == SIGNAL_PROCESS else np.zeros(mine.sum(), np.int64)
-            held = [np.bincount(where, w[mine], len(windows) + 1) for w in (weight, judged)]
-            sums[name] = sums.get(name, 0.0) + np.array(held)
+    for path in tensors.tensor_paths(folder):
+        columns = ("process", "weight", "fold")
+        for table, start, stop in tensors.read_in_windows(path, everything, columns):
+            weight = table["weight"].to_numpy() * (start < stop)
+            judged = weight * (table["fold"].to_numpy() == chosen.judging)
+            process = table["process"].dictionary_encode()
+            code = process.indices.to_numpy()
+            for number, name in enumerate(process.dictionary.to_pylist()):
+                mine = code == number
+                where = start[mine] if name == SIGNAL_PROCESS else np.zeros(mine.sum(), np.int64)
+                held = [np.bincount(where, w[mine], len(windows) + 1) for w in (weight, judged)]
+                sums[name] = sums.get(name, 0.0) + np.array(held)
     factors = {
         name: np.divide(whole, own, out=np.zeros_like(whole), where=own > 0)
         for name, (whole, own) in sums.items()
@@ -208,17 +263,23 @@ def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.Ten
     return replace(events, weight=factor * events.weight)
 
 
-def _all_trained(windows: Windows) -> Windows:
-    return replace(windows, training=np.ones(len(windows), dtype=bool))
-
-
-def _tables(
-    folder: Path, windows: Windows, *columns: str
-) -> Iterator[tuple[Path, pa.RecordBatch, IntArray, IntArray]]:
-    """All tensors in order, piece by piece: their file, and what `read_in_windows` gives."""
-    for path in sorted(tensors.tensor_paths(folder), key=_chunk_order):
-        for found in tensors.read_in_windows(path, windows, columns):
-            yield path, *found
+def _find(
+    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
+) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], list[StoredEvents]]:
+    """What a `StreamedSample` is made of, and its `PARTS`; arguments as of `load_sample`."""
+    if every_mass:
+        windows = replace(windows, training=np.ones(len(windows), dtype=bool))
+    paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)
+    names: list[str] = []
+    count = np.zeros(len(PARTS), np.int64)
+    for path in paths:
+        for table, start, stop in tensors.read_in_windows(path, windows, ("process", "fold")):
+            names += sorted({*table["process"].unique().to_pylist()} - {SIGNAL_PROCESS, *names})
+            count += np.sum(chosen.rows(table["fold"].to_numpy()[start < stop]), axis=1)
+    codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
+    about = paths, windows, codes, chosen
+    stored = [StoredEvents(*about, part, size) for part, size in enumerate(count.tolist())]
+    return (windows.search.feature_names, windows.mass[windows.training], tuple(names)), stored
 
 
 def _chunk_order(path: Path) -> tuple[str, str, int]:

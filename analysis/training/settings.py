@@ -71,6 +71,9 @@ class TrainingSettings(Section):
     device: str = "cpu"
     """'cpu' runs compiled kernels; any other name is a device of PyTorch, such as cuda or mps,
     whose automatic differentiation is used there (cpu:0 for it on the CPU)"""
+    storage: Literal["memory", "disk"] = "memory"
+    """where the events lie that are trained on: in memory, or, if they are more than it holds, in
+    files of the output folder that are mapped into it"""
     significance_cross_section: Positive | None = None
     """of every signal, in fb: with it, 1/Z² of the significance Z = S/√(S+B) (arXiv:1806.00322),
     averaged over the hypotheses, takes the place of the Punzi-loss"""

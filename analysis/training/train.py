@@ -1,6 +1,6 @@
 """Training of an ensemble of networks, from a sample to finished networks.
 
-    sample = load_sample(tensors, windows, settings.folds)
+    sample = open_sample(tensors, windows, settings.folds)
     result = train_networks(sample, figure_of_merit, luminosity, settings, output)
 
 All N networks start from parameters of their own and see the same batches. Each is pretrained
@@ -9,9 +9,13 @@ with the weighted cross-entropy, and its best epoch goes on to the Punzi-loss.
 
 import hashlib
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +25,14 @@ import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError, atomic_path
+from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
+from punzinet.analysis.io.workers import heard_once
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
-from punzinet.analysis.training.data import Events, Sample
+from punzinet.analysis.training.data import EventStream, StreamedSample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, Recipe
 from punzinet.analysis.training.settings import TrainingSettings
@@ -37,6 +42,7 @@ LOG = logging.getLogger(__name__)
 
 #: What a random number is for; with the seed of the settings it seeds a generator.
 PARAMETERS, PACKING, BATCHES = range(3)
+WITHOUT_CONSEQUENCE = {"storage"}  # settings that change no result
 CHECKPOINT = "checkpoint.safetensors"
 ENOUGH_EVENTS = 100  # of a window to train on, whose sum is then known to 10 %
 HISTORY = "history.parquet"
@@ -69,7 +75,7 @@ class TrainingResult:
 
 
 def train_networks(
-    sample: Sample,
+    sample: StreamedSample,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     settings: TrainingSettings,
@@ -86,11 +92,11 @@ def train_networks(
     The luminosity is the target in fb^-1. With `pretrained`, (N, K) parameters from an earlier
     pretraining with the same settings, that is not repeated, and the result has no pretrained
     networks of its own. With `may_fail` there is a result even if not one network converged; with
-    `resume` a checkpoint is continued. InputError if the checkpoint is of another training, or not
-    one network converged.
+    `resume` a checkpoint is continued. Interrupted if the training was asked to stop, with a
+    checkpoint; InputError if the checkpoint is of another training, or not one network converged.
     """
     identity: dict[str, Any] = {
-        "training": settings.model_dump(mode="json"),
+        "training": settings.model_dump(mode="json", exclude=WITHOUT_CONSEQUENCE),
         "figure_of_merit": figure_of_merit.model_dump(mode="json"),
         "luminosity": luminosity,
         "tensors": sample.digest,
@@ -99,20 +105,30 @@ def train_networks(
         identity["pretrained"] = hashlib.sha256(pretrained.tobytes()).hexdigest()
     leads = ranks.number == 0
     checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
+    ranks.any(False)  # nobody writes before all have read
     loss = loss_of(sample, figure_of_merit, luminosity, settings.significance_cross_section)
+    disk = output.root if settings.storage == "disk" else None
     vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained
-    for index in range(0 if pretrained is None else 1, 2):
-        phase = _phase(index, sample, loss, settings, ranks)
-        if phase.name not in checkpoint.states:
-            checkpoint.states[phase.name] = phase.start(vectors)
-        state = checkpoint.states[phase.name]
-        for _ in phase.epochs(state, partial(_generator, settings, BATCHES, index)):
-            if leads:  # the others have read the checkpoint: they have shared an epoch
-                for report in reporters:
+    with _noted_signals() as signal_came:
+        for index in range(0 if pretrained is None else 1, 2):
+            phase = _phase(index, sample, loss, settings, disk=disk, ranks=ranks)
+            if phase.name not in checkpoint.states:
+                checkpoint.states[phase.name] = phase.start(vectors)
+            state = checkpoint.states[phase.name]
+            for _ in phase.epochs(state, partial(_generator, settings, BATCHES, index)):
+                for report in reporters if leads else ():
                     report(phase, state)
-                checkpoint.write()
-        vectors = state.best
-        del phase  # and with it a copy of the events, before the next one is made
+                ends = ranks.any(signal_came())
+                if leads:
+                    checkpoint.write(at_once=ends)
+                if ends:
+                    ranks.any(False)  # nobody leaves before it is written
+                    raise Interrupted(
+                        f"the training was interrupted after epoch {state.epoch} of phase "
+                        f"{phase.name}; nothing is lost: the same command continues it."
+                    )
+            vectors = state.best
+            del phase  # and with it a copy of the events, before the next one is made
     trained = {
         name: tuple(_trained(name, state, _networks(sample, settings), output if leads else None))
         for name, state in checkpoint.states.items()
@@ -127,15 +143,15 @@ def train_networks(
     return result
 
 
-def _scarce(sample: Sample) -> Iterator[str]:
+def _scarce(sample: StreamedSample) -> Iterator[str]:
     """Which windows hold too few training events for the loss to follow more than single ones."""
-    events, count = sample.training, len(sample.mass) + 1
-    own = events.process == SIGNAL
-    ours, begin, end = (
-        np.bincount(edges, minlength=count)
-        for edges in (events.start[own], events.start[~own], events.stop[~own])
-    )
-    for kind, counts in (("signal", ours), ("background", (begin - end).cumsum())):
+    ours, others = np.zeros((2, len(sample.mass) + 1), np.int64)
+    for events in sample.training.pieces():
+        own = events.process == SIGNAL
+        np.add.at(ours, events.start[own], 1)
+        np.add.at(others, events.start[~own], 1)
+        np.add.at(others, events.stop[~own], -1)
+    for kind, counts in (("signal", ours), ("background", others.cumsum())):
         fewest = int(np.argmin(counts[:-1]))
         if counts[fewest] < ENOUGH_EVENTS:
             yield (
@@ -155,13 +171,13 @@ def _generator(settings: TrainingSettings, *key: int) -> Random:
     return np.random.default_rng([settings.seed, *key])
 
 
-def _networks(sample: Sample, settings: TrainingSettings) -> list[PunziNet]:
+def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
     sources = (_generator(settings, PARAMETERS, 0, n) for n in range(settings.networks))
     return [PunziNet(sample.features, *sample.scaling, settings.hidden, rng) for rng in sources]
 
 
 def loss_of(
-    sample: Sample,
+    sample: StreamedSample,
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     cross_section: float | None = None,
@@ -178,7 +194,13 @@ def loss_of(
 
 
 def _phase(
-    index: int, sample: Sample, loss: PunziLoss, settings: TrainingSettings, ranks: Ranks
+    index: int,
+    sample: StreamedSample,
+    loss: PunziLoss,
+    settings: TrainingSettings,
+    *,
+    disk: Path | None,
+    ranks: Ranks,
 ) -> Phase:
     """The first phase, or the second, with engines for its events; validation's as they come."""
     # In the cross-entropy, signal sums up to as much as background does.
@@ -188,16 +210,35 @@ def _phase(
     scale = np.concatenate([background.sum() / shares, np.ones(len(background))])
     widths = (len(sample.features), *settings.hidden, 1)
 
-    def engine(events: Events, batch_size: int | None, rng: Random | None) -> Engine:
-        packed = pack(sample, events, batch_size, rng, ranks)
+    def engine(events: EventStream, *order: Any) -> Engine:
+        packed = pack(sample, events, *order, disk=disk, ranks=ranks)
         if settings.device == "cpu":
             return FusedEngine(packed, widths, loss, scale)
         return AutogradEngine(packed, widths, loss, scale, device=ranks.device(settings.device))
 
     rng = _generator(settings, PACKING, index, 0)
     recipe: Recipe = settings.punzi if index else settings.pretraining
-    engines = engine(sample.training, recipe.batch_size, rng), engine(sample.validation, None, None)
+    engines = engine(sample.training, recipe.batch_size, rng), engine(sample.validation)
     return Phase("punzi" if index else "bce", engines, recipe, settings.finish, sample.mass)
+
+
+@contextmanager
+def _noted_signals() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM instead of dying of them; gives whether one has come.
+
+    A second signal is heard as `heard_once` says. Outside the main thread, where Python delivers no
+    signals, nothing is changed.
+    """
+    came = threading.Event()
+    hear = heard_once(came.set)
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    previous = {number: signal.signal(number, hear) for number in numbers}
+    try:
+        yield came.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _trained(

@@ -54,7 +54,7 @@ def run_baselines(
 
     Without `resume` the checkpoints of interrupted trainings are thrown away. The result is all
     files written, the baselines, the study of systematics, and the ranks of observables. InputError
-    if a result of earlier stages is missing or damaged.
+    if a result of earlier stages is missing or damaged; Interrupted if a training was to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
     sample = partial(load_sample, output.tensors, windows, training.folds)

@@ -26,7 +26,7 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
 from punzinet.analysis.training.checkpoint import TrainingState
-from punzinet.analysis.training.data import Sample, load_sample
+from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import SIGNAL, FloatArray
@@ -43,11 +43,12 @@ def run_training(
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
     The result is all files written, networks and their sensitivity; None on all other ranks.
-    InputError if anything is wrong with tensors, checkpoint or settings.
+    InputError if anything is wrong with tensors, checkpoint or settings. Interrupted if the
+    training was asked to stop; a checkpoint has been written.
     """
     settings = manifest.training
     windows = Windows.read(output.windows)
-    sample = load_sample(output.tensors, windows, settings.folds)
+    sample = open_sample(output.tensors, windows, settings.folds)
     merit = measured_figure(manifest, output, windows), manifest.luminosity
     result = train_visibly(sample, merit, settings, output, resume=resume, ranks=ranks)
     del sample
@@ -94,7 +95,7 @@ def run_study(
 
 
 def train_visibly(
-    sample: Sample,
+    sample: StreamedSample,
     merit: tuple[FigureOfMerit, float],
     settings: TrainingSettings,
     output: OutputFolder,

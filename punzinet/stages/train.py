@@ -107,7 +107,7 @@ TRAIN = Stage(
     run=_run,
     reads=("figure_of_merit",),
     also=lambda on: {
-        "training": _manifest(on).training.model_dump(mode="json", exclude={"device"}),
+        "training": _manifest(on).training.model_dump(mode="json", exclude={"device", "storage"}),
         **measured(on),
     },
     after=(FEATURES, MEASURED),

@@ -192,7 +192,7 @@ def test_an_interrupted_stage_leaves_no_result_and_the_next_run_completes(chain,
     if stage == "train":
         assert not (output / ".stages" / "train.json").exists()  # so nobody uses what is left
         assert list(output.glob(BEGUN[stage]))
-        assert "the same command goes on" in errors
+        assert "the same command continues it" in errors
     else:
         run_chain(tmp_path, ["simulate", "features"])
         for path in (chain / "output" / "tensors").rglob("*.parquet"):

@@ -305,7 +305,7 @@ def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
     def inputs(**training):
         return json.dumps(TRAIN.inputs(context(training=training)))
 
-    assert inputs() == inputs(device="cuda")
+    assert inputs() == inputs(device="cuda") == inputs(storage="disk")
     assert len({inputs(), inputs(networks=2), inputs(seed=2)}) == 3
 
 

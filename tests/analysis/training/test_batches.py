@@ -1,17 +1,22 @@
 """Batches are honest: every event once an epoch, in random subsets."""
 
+import resource
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from synthetic import synthetic_sample
+from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
+from punzinet.analysis.folds import Folds
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
+from punzinet.analysis.training import batches
 from punzinet.analysis.training.batches import TILE, pack
+from punzinet.analysis.training.data import load_sample, open_sample
 
 
-def training(sample, batch_size):
-    return pack(sample, sample.training, batch_size, np.random.default_rng(1))
+def training(sample, batch_size, **more):
+    return pack(sample, sample.training, batch_size, np.random.default_rng(1), **more)
 
 
 def of_batches(packed, epoch):
@@ -57,3 +62,33 @@ def test_random_batches_fluctuate_as_random_subsets_do():
     expected = share * (1 - share) * size * (1 - 1 / packed.batches)  # hypergeometric
     assert np.mean(counts) == pytest.approx(share * size, rel=0.01)
     assert np.var(counts) == pytest.approx(expected, rel=0.35)
+
+
+def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, monkeypatch):
+    in_memory = training(small_sample, 900)
+    monkeypatch.setattr("punzinet.analysis.io.tensor_events.ROWS", 1000)
+    monkeypatch.setattr(batches, "FILLED_TOGETHER", 50_000)  # filled in several goes
+    on_disk = training(small_sample, 900, disk=tmp_path / "events")
+    assert on_disk.values.tobytes() == in_memory.values.tobytes()
+    assert isinstance(on_disk.values.base, np.memmap)
+    assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind
+
+
+def test_streamed_sample_is_the_one_in_memory(tmp_path):
+    write_tensors(tmp_path, 20_000, chunk=3000)
+    windows = synthetic_windows()
+    streamed, whole = (read(tmp_path, windows, Folds(4, 3)) for read in (open_sample, load_sample))
+    assert streamed.digest == whole.digest
+    for part in ("training", "validation"):
+        ours, theirs = (pack(sample, getattr(sample, part)) for sample in (streamed, whole))
+        assert ours.values.tobytes() == theirs.values.tobytes()
+
+
+def test_full_disk_is_one_sentence(small_sample, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"has no room for 0.000\d+ GB .*--output"):
+            training(small_sample, 900, disk=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from synthetic import synthetic_sample
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training.batches import Ranks, open_ranks
 from punzinet.analysis.training.settings import TrainingSettings
@@ -24,16 +26,16 @@ RECIPE = {"pretraining": {"epochs": 2, "batch_size": 200}, "punzi": PUNZI}
 RECIPE |= {"networks": 2, "finish": 0}
 CASES = {
     "fused": RECIPE,
-    "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}},
+    "whole": RECIPE | {"punzi": PUNZI | {"batch_size": None}, "storage": "disk"},
     "autograd": RECIPE | {"device": "cpu:0"},
     "finish": RECIPE | {"finish": 2},
 }
 
 
-def kill(phase, state):
-    """End this process after the first epoch of the Punzi-loss."""
+def send(number, phase, state):
+    """Send this process a signal after the first epoch of the Punzi-loss."""
     if phase.name == "punzi" and state.epoch == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)
 
 
 def train(folder, cases, ranks):
@@ -42,11 +44,15 @@ def train(folder, cases, ranks):
     for name in cases:
         if name == "wrong" and ranks.number == 1:
             raise InputError("Nothing to train on.")
-        output = OutputFolder(folder / name.removeprefix("killed "))
+        output = OutputFolder(folder / name)
         settings = TrainingSettings.model_validate(CASES.get(name, RECIPE))
-        reporters = [kill] if name.startswith("killed") else []
         about = sample, FigureOfMerit(), 50.0, settings, output
-        result = train_networks(*about, resume=True, reporters=reporters, ranks=ranks)
+        run = partial(train_networks, *about, resume=True, ranks=ranks)
+        if name == "interrupted":
+            with suppress(Interrupted):
+                run(reporters=[partial(send, signal.SIGTERM)])
+            assert output.network("checkpoint.safetensors").exists()
+        result = run(reporters=[partial(send, signal.SIGKILL)] if name == "killed" else [])
         parameters = parameters_of([trained.network for trained in result.networks])
         loss = np.array([trained.loss for trained in result.networks])
         output.root.mkdir(exist_ok=True)
@@ -64,10 +70,6 @@ def launch(folder, *cases):
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    done = launch(folder, "killed interrupted")
-    assert done.returncode != 0
-    assert done.stderr.count("Another process of this training has ended") == 1
-    assert (folder / "interrupted" / "networks" / "checkpoint.safetensors").exists()
     done = launch(folder, *CASES, "interrupted")
     assert done.returncode == 0, done.stderr
     return folder
@@ -102,14 +104,21 @@ def test_histories_are_written_once_for_every_network(together):
     assert not list(together.rglob("checkpoint.safetensors"))
 
 
-def test_what_ends_the_training_is_said_once(tmp_path):
-    done = launch(tmp_path, "wrong")
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("killed", "Another process of this training has ended"),
+        ("wrong", "InputError: Nothing to train on"),
+    ],
+)
+def test_what_ends_the_training_is_said_once(tmp_path, case, said):
+    done = launch(tmp_path, case)
     assert done.returncode != 0
-    assert done.stderr.count("InputError: Nothing to train on") == 1
-    assert "Another process" not in done.stderr
+    assert done.stderr.count(said) == 1
+    assert case == "killed" or "Another process" not in done.stderr
 
 
-def test_resuming_after_one_process_was_killed_is_bit_identical(together):
+def test_signal_to_one_process_interrupts_all_and_resuming_is_bit_identical(together):
     cases = (load_file(together / case / "rank0.safetensors") for case in ("interrupted", "fused"))
     np.testing.assert_array_equal(*(case["parameters"] for case in cases))
 

@@ -1,18 +1,28 @@
 """Whole trainings of small samples: better networks, the same networks, and honest failures."""
 
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from synthetic import synthetic_sample
+from commands import run_python
+from synthetic import synthetic_sample, synthetic_windows, write_tensors
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.folds import Folds
+from punzinet.analysis.io import workers
+from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.training import checkpoint
-from punzinet.analysis.training.data import Sample
+from punzinet.analysis.training.data import Sample, open_sample
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.training.train import CHECKPOINT, parameters_of, train_networks
 
@@ -37,14 +47,11 @@ class Trainer:
         output = OutputFolder(self.folder)
         return train_networks(self.sample, FigureOfMerit(), 50.0, settings, output, **more)
 
-    def interrupt(self, settings, phase, epoch):
-        """Train until somebody presses Ctrl-C after an epoch of a phase."""
-
-        def press(_):
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            self(settings, reporters=[at(phase, epoch, press)])
+    def interrupt(self, settings, phase, epoch, number):
+        """Train until this process gets a signal after an epoch of a phase."""
+        reporter = at(phase, epoch, lambda _: os.kill(os.getpid(), number))
+        with pytest.raises(Interrupted, match=f"after epoch {epoch} of phase {phase}.*continues"):
+            self(settings, reporters=[reporter])
 
     def history(self, name):
         return pq.read_table(self.folder / "networks" / name / "history.parquet").to_pandas()
@@ -105,24 +112,17 @@ def test_a_network_whose_rate_has_fallen_to_nothing_is_finished(train):
 @pytest.mark.parametrize(
     ("when", "changes"),
     [
-        (("bce", 4), {}),
-        (("punzi", 5), {"networks": 25, "pretraining": {"epochs": 2}}),
-        (("bce", 7), {}),
-        (("punzi", 10), {}),
+        (("bce", 4, signal.SIGINT), {}),
+        (("punzi", 5, signal.SIGTERM), {"networks": 25, "pretraining": {"epochs": 2}}),
+        (("bce", 7, signal.SIGTERM), {}),
+        (("punzi", 10, signal.SIGTERM), {}),
     ],
 )
-def test_resumed_training_writes_the_same_bytes(
-    train, tmp_path_factory, when, changes, monkeypatch
-):
-    """And loses only what came after the last checkpoint, here of the epoch before."""
-    monkeypatch.setattr(checkpoint, "TIME_SHARE", np.inf)
+def test_resumed_training_writes_the_same_bytes(train, tmp_path_factory, when, changes):
     other = Trainer(train.sample, tmp_path_factory.mktemp("parted"))
     other.interrupt(recipe(**changes), *when)
     whole = train(recipe(**changes), resume=True)  # without a checkpoint, from the beginning
-    epochs = []
-    reporters = [lambda phase, state: epochs.append((phase.name, state.epoch))]
-    resumed = other(recipe(**changes), resume=True, reporters=reporters)
-    assert epochs[0] == when
+    resumed = other(recipe(**changes), resume=True)
     np.testing.assert_array_equal(vectors(resumed), vectors(whole))
     assert [n.loss for n in resumed.networks] == [n.loss for n in whole.networks]
     for path in train.folder.rglob("*.parquet"):
@@ -148,9 +148,35 @@ def test_training_and_validation_loss_are_the_same_quantity(train):
         np.testing.assert_allclose(history.loss, history.validation_loss, rtol=1e-6)
 
 
+def test_power_cut_loses_only_what_came_after_the_last_checkpoint(train, whole, monkeypatch):
+    def cut_power(_):
+        raise ZeroDivisionError  # not an orderly end
+
+    monkeypatch.setattr(checkpoint, "TIME_SHARE", np.inf)
+    with pytest.raises(ZeroDivisionError):
+        train(recipe(), reporters=[at("punzi", 3, cut_power)])
+    epochs = []
+    reporters = [lambda _, state: epochs.append(state.epoch)]
+    resumed = train(recipe(), resume=True, reporters=reporters)
+    assert epochs == [3, 4, 5, 6, 7, 8, 9, 10, 11]
+    np.testing.assert_array_equal(vectors(resumed), vectors(whole))
+
+
+@pytest.mark.parametrize(("repeats", "ends"), [(0.0, KeyboardInterrupt), (60.0, Interrupted)])
+def test_a_second_signal_ends_it_at_once_unless_it_repeats_the_first(
+    train, monkeypatch, repeats, ends
+):
+    monkeypatch.setattr(workers, "REPEATS", repeats)
+    interrupt = at("bce", 2, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)  # which in a background job ignores it
+    with pytest.raises(ends):
+        train(recipe(), reporters=[interrupt] * 2)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 @pytest.fixture
 def interrupted(train):
-    train.interrupt(recipe(), "bce", 2)
+    train.interrupt(recipe(), "bce", 2, signal.SIGINT)
     return train.folder / "networks" / CHECKPOINT
 
 
@@ -215,3 +241,36 @@ def test_one_lost_network_does_not_end_the_others(train, whole, caplog):
     assert "punzi-00 did not converge: in epoch 3 the loss is no number" in caplog.text
     assert np.isfinite(vectors(result)).all()
     np.testing.assert_array_equal(vectors(result)[-1], vectors(whole)[-1])
+
+
+def train_tensors(tensors, output, storage):
+    """Train for an epoch each; losses, and all parameters to the last bit."""
+    settings = recipe(networks=1, storage=storage, pretraining={"epochs": 1}, punzi={"epochs": 1})
+    result = Trainer(open_sample(tensors, synthetic_windows(), Folds(4, 3)), output)(settings)
+    return f"{[trained.loss for trained in result.networks]} {vectors(result).tobytes().hex()}"
+
+
+def test_training_of_a_sample_larger_than_the_memory(tmp_path):
+    """1.5 million events take 38 MB, and as much again when they are packed."""
+    write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
+
+    def limited(storage):
+        return run_python(__file__, tmp_path, storage, "30", folder=tmp_path)
+
+    on_disk = limited("disk")
+    assert on_disk.returncode == 0, on_disk.stderr
+    assert on_disk.stdout == train_tensors(tmp_path / "tensors", tmp_path / "memory", "memory")
+    assert "MemoryError" in limited("memory").stderr
+
+
+if __name__ == "__main__":  # train from tensors with little memory
+    folder, storage, mebibytes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    threading.stack_size(2**20)  # of 8 MiB, those of many cores would be more than the sample
+    with tempfile.TemporaryDirectory() as scratch:
+        # What code and threads take does not count, nor what is a file's.
+        write_tensors(Path(scratch) / "tensors", 20_000)
+        train_tensors(Path(scratch) / "tensors", Path(scratch), storage)
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    limit = 1024 * int(re.findall(r"VmData:\s+(\d+)", status)[0]) + mebibytes * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    sys.stdout.write(train_tensors(folder / "tensors", folder / storage, storage))

@@ -5,17 +5,19 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import FACTOR, factor_branches, factor_name
 from punzinet.processors import opening
 from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
 
+T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.
 THREADS: Final = 8
 #: Longest name of a file that is kept: file systems allow 255 bytes with all that is added.
@@ -106,7 +108,7 @@ def preflight(
         for name in (name for name in dataset.expected_files if name not in names):
             problem = (
                 f"Dataset {dataset.name}: the manifest expects a file {name}, which is none of its "
-                "`files`; fetch it, or correct `entries`."
+                "`files`; fetch it, or correct `entries` and `checksums`."
             )
             missing.append(MissingFile(dataset.name, name, _expected(dataset, name), problem))
     if missing and not allow_missing:
@@ -137,6 +139,7 @@ def inspect_file(
     InputError if it is not a whole ROOT file with the tree and the branches.
     """
     size, changed = opening.state_of(path)
+    _check_sum(dataset, path)
     named = f"Dataset {dataset.name}"
     unread = f"{named}: tree {dataset.tree} of {path} cannot be read: it is damaged or out of reach"
     with opening.open_file(path, dataset.name) as file, opening.reading(unread):
@@ -221,6 +224,23 @@ def _missing_sentence(
     )
 
 
+def _check_sum(dataset: Dataset, path: str) -> None:
+    if (expected := _said_of(path, dataset.checksums)) is None:
+        return
+    if opening.is_remote(path):
+        raise InputError(
+            f"Dataset {dataset.name}: {path} is on a server, and `checksums` are those of files on "
+            "disk; leave this one out."
+        )
+    with suppress(OSError):  # opening it says why it cannot be read
+        found = checksum(Path(path.removeprefix("file://")), expected.partition(":")[0])
+        if found != expected.lower():
+            raise InputError(
+                f"Dataset {dataset.name}: {path} is damaged or another file: its checksum is "
+                f"{found} instead of {expected}; make or fetch it again."
+            )
+
+
 def _stems(paths: Sequence[str]) -> dict[str, str]:
     """Names of files without folders and suffix, numbered where several have the same, by path.
 
@@ -286,6 +306,10 @@ def _check_entries(dataset: Dataset, files: Sequence[InputFile]) -> None:
 
 
 def _expected(dataset: Dataset, path: str) -> int | None:
-    if not isinstance(dataset.entries, dict):
-        return None
-    return dataset.entries.get(path, dataset.entries.get(PurePosixPath(path).name))
+    """Entries that the manifest expects in a file, None where it says nothing about it."""
+    return _said_of(path, dataset.entries) if isinstance(dataset.entries, dict) else None
+
+
+def _said_of(path: str, by_file: Mapping[str, T]) -> T | None:
+    """What the manifest says of a file, which it may call by its path or by its name."""
+    return by_file.get(path, by_file.get(PurePosixPath(path).name))

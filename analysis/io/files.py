@@ -19,6 +19,7 @@ import math
 import os
 import re
 import secrets
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -41,6 +42,7 @@ _NO_ACCESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _IN_THE_WAY = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 MOST_VALUES = 1_000_000
 """Values that a file may stand for: aliases let a few lines stand for more than any memory."""
+_PART = 2**20  # bytes of a file that are read at once
 _PARTIAL = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.partial(\.[^.]*)?")  # as `atomic_path` makes them
 
 
@@ -335,3 +337,14 @@ def file_digest(path: Path) -> str:
 def _file_digest(path: Path, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
+
+
+def checksum(path: Path, kind: str) -> str:
+    """The adler32, md5 or sha256 of a file, as grid catalogues write it: ``adler32:0a1b2c3d``."""
+    with path.open("rb") as file:
+        if kind != "adler32":
+            return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        value = 1
+        while part := file.read(_PART):
+            value = zlib.adler32(part, value)
+    return f"{kind}:{value:08x}"

@@ -55,6 +55,7 @@ CMS_BRANCHES = {
 """Branches of the momenta where a dataset gives them in the centre-of-mass system."""
 
 Count = Annotated[int, Field(gt=0)]
+Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 
 
@@ -115,12 +116,15 @@ class Dataset(Section, OfProcess):
     """generated mass in GeV where all events of the sample share it"""
     entries: Count | dict[str, int] | None = None
     """expected entries: in total, or for each file (by its name)"""
+    checksums: dict[str, Checksum] = Field({})
+    """checksums of files on disk, by name, e.g. `adler32:0a1b2c3d`; they are compared by every
+    command that reads the files"""
 
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         given = self.model_fields_set
         measured = given & {"simulate", "generated", "mass", "cross_section", "variation_of"}
-        made = given & {"files", "luminosity", "generated", "cross_section", "entries"}
+        made = given & {"files", "luminosity", "generated", "cross_section", "entries", "checksums"}
         if self.is_data and measured:
             raise ValueError(f"data is measured, so {', '.join(sorted(measured))} must not be set")
         if self.detector is not None and (self.simulate is None or self.variation_of is None):
@@ -188,7 +192,8 @@ class Dataset(Section, OfProcess):
     @property
     def expected_files(self) -> list[str]:
         """Files that the manifest expects something of, by path or name."""
-        return list(self.entries) if isinstance(self.entries, dict) else []
+        counted = self.entries if isinstance(self.entries, dict) else {}
+        return list(dict.fromkeys([*counted, *self.checksums]))
 
     @property
     def branch_of(self) -> dict[str, str]:

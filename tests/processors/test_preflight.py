@@ -1,12 +1,13 @@
 import re
 import shutil
 import struct
+import zlib
 from uuid import UUID
 
 import numpy as np
 import pytest
 import uproot
-from small_data import make_events, make_manifest, write_ntuple
+from small_data import damage, make_events, make_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
@@ -82,6 +83,7 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
     (tmp_path / "empty.root").touch()
     (tmp_path / "away.root").symlink_to("gone.root")
     pattern, more = [f"{tmp_path}/copy*"], [f"{tmp_path}/more/*.root"]
+    on_server = ["http://127.0.0.1:9/x.root"]
     missed = r"expects a file two\.root, which is none of its `files`"
     for wrong, sentence in (
         ({"tree": "ntuple"}, r"has no tree ntuple; it has variables; set `tree`"),
@@ -92,6 +94,8 @@ def test_what_the_manifest_says_of_files_has_to_be_true(tmp_path, ntuples, check
         ({"entries": 6999}, "files have 7000 entries, but the manifest expects 6999"),
         ({"entries": {"tautau.root": 7001}}, r"tautau\.root has 7000 .* manifest expects 7001"),
         ({"files": pattern, "entries": {"two.root": 5}}, missed),
+        ({"files": pattern, "checksums": {"two.root": "md5:0"}}, missed),
+        ({"files": on_server, "checksums": {"x.root": "md5:0"}}, r"on a server.*leave this one"),
         ({"files": more}, r"only one of .*a\.root and .*b\.root has .* weight"),
     ):
         with pytest.raises(InputError, match=sentence):
@@ -125,6 +129,15 @@ def test_trees_of_one_file_and_files_without_uuid_are_different(tmp_path, ntuple
     }
     with pytest.raises(InputError, match=r"Dataset d: .*x\.root of dataset a and .*x\.root are"):
         preflight(make_manifest({"signal": ntuples["signal"], **files}))
+
+
+def test_a_file_with_another_checksum_is_refused(tmp_path, ntuples, check):
+    path = shutil.copy(ntuples["tautau"], tmp_path / "x.root")
+    expected = {"x.root": f"adler32:{zlib.adler32(path.read_bytes()):08X}"}
+    check({"files": [str(path)], "checksums": expected})
+    damage(path, 1)
+    with pytest.raises(InputError, match=r"x\.root is damaged or another file: its checksum is"):
+        check({"files": [str(path)], "checksums": expected})
 
 
 def test_files_of_all_names_are_those_files_and_get_names_of_their_own(tmp_path, check):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
-from punzinet.analysis.io.files import InputError, atomic_path, read_json, write_json
+from punzinet.analysis.io.files import InputError, atomic_path, checksum, read_json, write_json
 from punzinet.analysis.io.reproducible_root import create_root_file
 
 
@@ -51,6 +51,20 @@ def test_json_that_python_gives_up_on(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputError, match=r"x\.json cannot be read as JSON .* delete it and run `p"):
         read_json(tmp_path / "x.json", "punzinet features")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Wikipedia", "adler32:11e60398"),  # Wikipedia's example
+        ("a", "adler32:00620062"),
+        ("abc", "md5:900150983cd24fb0d6963f7d28e17f72"),  # RFC 1321
+        ("abc", "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),  # FIPS
+    ],
+)
+def test_checksums_are_those_that_are_published(tmp_path, text, expected):
+    (tmp_path / "x").write_text(text)
+    assert checksum(tmp_path / "x", expected.partition(":")[0]) == expected
 
 
 CLOCK = datetime(2010, 1, 1)

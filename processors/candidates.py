@@ -173,7 +173,8 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
         found.require(NO_HYPOTHESIS, hypothesis >= 0)
     if dataset.blinding is not None:
         # Here and not where events are filled or written: nothing that comes later can forget it.
-        found.require(BLINDED, dataset.blinding.shown(found.identity))
+        mass = search.variable.signed_mass(variable)
+        found.require(BLINDED, dataset.blinding.shown(found.identity, mass))
     return found
 
 

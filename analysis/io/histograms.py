@@ -29,7 +29,7 @@ from hist import Hist, axis, storage
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.reproducible_root import create_root_file
-from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS
+from punzinet.analysis.manifest.datasets import DATA, SIGNAL_PROCESS, Blinding
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows
@@ -101,19 +101,21 @@ class Comparison:
 
     mass: str  # name of the mass that is searched in
     ranges: Mapping[str, tuple[float, float]]  # lower and upper end of the axis of each feature
+    blinding: Blinding  # which masses data is hidden at; a share hides none of them
 
     def fill(
         self, stage: str, process: str, columns: Mapping[str, FloatArray], weight: FloatArray
     ) -> Spectra:
-        """Fill one histogram for each variable.
+        """Fill one histogram for each variable, with what lies where data is seen at all.
 
         Masses, (n,) in GeV, are negative where the square is, which counts as underflow.
         """
+        seen = self.blinding.beside_signal_region(columns[self.mass])
         binnings = {self.mass: (53, 0.0, 10.6)}
         binnings |= {name: (FEATURE_BINS, *ends) for name, ends in self.ranges.items()}
         empty = {name: _weighted(axis.Regular(*ends, name=name)) for name, ends in binnings.items()}
         return {
-            f"{stage}/{name}/{process}": histogram.fill(columns[name], weight=weight)
+            f"{stage}/{name}/{process}": histogram.fill(columns[name][seen], weight=weight[seen])
             for name, histogram in empty.items()
         }
 

@@ -27,7 +27,7 @@ from punzinet.analysis.manifest.sections import (
     Positive,
     Section,
 )
-from punzinet.analysis.types import BoolArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 SIGNAL_PROCESS = "signal"  # the process whose events belong to one mass hypothesis each
 DATA = "data"  # what is measured and not simulated: nobody knows the process of such an event
@@ -54,6 +54,7 @@ CMS_BRANCHES = {
 }
 """Branches of the momenta where a dataset gives them in the centre-of-mass system."""
 
+Mass = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 Checksum = Annotated[str, Field(pattern=r"^(adler32|md5|sha256):[0-9a-fA-F]+$")]
 Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
@@ -241,24 +242,57 @@ def _matching(pattern: Path) -> list[str]:
 
 
 class Blinding(Section):
-    """What is seen of data before an analysis is final.
+    """What is seen of data before an analysis is final, and with which luminosity behind it.
 
-    A share of all events, drawn by a hash of nothing but their identity, so that a larger share
-    holds all of a smaller one.
+    Either a share of all events, drawn by a hash of nothing but their identity, or the sidebands of
+    a region of the mass that is searched in. A larger share holds all of a smaller one.
     """
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """share of all data that is seen"""
+    signal_region: tuple[Mass, Mass] | None = None
+    """masses in GeV, from and to, that are hidden instead; all others are seen"""
 
-    def shown(self, identity: dict[str, IntArray]) -> BoolArray:
-        """Which measured events are seen, (n,), by their identity (see `folds`)."""
+    @model_validator(mode="after")
+    def _means_one_thing(self) -> Self:
+        if self.signal_region is None:
+            return self
+        if "fraction" in self.model_fields_set:
+            raise ValueError("give a `fraction` or a `signal_region`, not both")
+        if self.signal_region[0] >= self.signal_region[1]:
+            raise ValueError("`signal_region` must reach from a smaller to a larger mass")
+        return self
+
+    @property
+    def exposure(self) -> float:
+        """Share of the luminosity that stands behind what is seen."""
+        return self.fraction if self.signal_region is None else 1.0
+
+    def beside_signal_region(self, mass: FloatArray) -> BoolArray:
+        """Which events, measured or simulated, lie where data is seen at all, (n,).
+
+        Masses in GeV are negative where the square is. A signal region that begins at zero holds
+        those as well: resolution carries a light particle there.
+        """
+        if self.signal_region is None:
+            return np.ones(len(mass), dtype=bool)
+        low, high = self.signal_region
+        return ((mass < low) & (low > 0)) | (mass >= high)
+
+    def shown(self, identity: dict[str, IntArray], mass: FloatArray) -> BoolArray:
+        """Which measured events are seen, (n,), by their identity (see `folds`) and mass."""
+        if self.signal_region is not None:
+            return self.beside_signal_region(mass)
         # Not by the name of the dataset: another name must not show other events.
         from punzinet.analysis.folds import uniform_of  # noqa: PLC0415 - numba is slow to import
 
         return uniform_of(**identity, dataset=DATA) < self.fraction
 
     def __str__(self) -> str:
-        return f"{100 * self.fraction:g} % of the data"
+        if self.signal_region is None:
+            return f"{100 * self.fraction:g} % of the data"
+        low, high = self.signal_region
+        return f"data outside of masses from {low:g} to {high:g} GeV"
 
 
 def as_periods(luminosity: Mapping[Any, Any]) -> dict[str, Any]:

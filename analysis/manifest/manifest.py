@@ -154,14 +154,17 @@ class Manifest(sections.Section):
                 raise ValueError(f"{key}.branches` names {alias!r}, which nothing reads {hint}")
 
     def _check_masses(self) -> None:
-        given, searched = self.limits.efficiency_uncertainty, self.hypotheses.mass
-        masses = [*given] if isinstance(given, dict) else [searched[0]]
-        if min(masses) > searched[-1] or max(masses) < searched[0]:
-            shown = ", ".join(f"{mass:g}" for mass in masses)
-            raise ValueError(
-                f"`limits.efficiency_uncertainty`: {shown} GeV is beside all masses that are "
-                f"searched for, {searched[0]:g} to {searched[-1]:g} GeV"
-            )
+        by_mass, searched = self.limits.efficiency_uncertainty, self.hypotheses.mass
+        for key, masses in (
+            ("blinding.signal_region", self.blinding.signal_region or ()),
+            ("limits.efficiency_uncertainty", by_mass if isinstance(by_mass, dict) else ()),
+        ):
+            if masses and (min(masses) > searched[-1] or max(masses) < searched[0]):
+                given = ", ".join(f"{mass:g}" for mass in masses)
+                raise ValueError(
+                    f"`{key}`: {given} GeV is beside all masses that are searched for, "
+                    f"{searched[0]:g} to {searched[-1]:g} GeV"
+                )
 
     def _check_uncertainties(self) -> None:
         if self.figure_of_merit.shifts:

@@ -8,7 +8,7 @@ from punzinet.analysis.io.histograms import STAGES, Comparison, scaled_to_data, 
 from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.limits.systematics import shifts
-from punzinet.analysis.manifest.datasets import DATA
+from punzinet.analysis.manifest.datasets import DATA, Blinding
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows
 from punzinet.analysis.saved_network import Perceptron, load_network
@@ -28,7 +28,7 @@ def run_selection(
     """
     saved = load_network(output.network(network))
     cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
-    comparison = _comparison(manifest, saved.network)
+    comparison = _comparison(manifest, saved.network, unblind=unblind)
     folds = manifest.training.folds  # as in the sensitivity of the network
     judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
 
@@ -55,7 +55,7 @@ def run_selection(
     written = [output.histograms, output.selection_cutflow]
     if comparison is not None:
         shares, blinding = reading.shares(), manifest.blinding
-        luminosity = (1.0 if unblind else blinding.fraction) * sum(
+        luminosity = (1.0 if unblind else blinding.exposure) * sum(
             shares.get(name, 1.0) * (dataset.luminosity or 0)
             for name, dataset in manifest.part(data=True).datasets.items()
         )
@@ -71,11 +71,12 @@ def run_selection(
     return written + write_cutflow(output.selection_cutflow, datasets)
 
 
-def _comparison(manifest: Manifest, network: Perceptron) -> Comparison | None:
+def _comparison(manifest: Manifest, network: Perceptron, *, unblind: bool) -> Comparison | None:
     """How data is compared with simulation: features in the range that the network is scaled to."""
     if not manifest.has_data:
         return None
     low, high = network.low.tolist(), network.high.tolist()
     ranges = dict(zip(network.features, zip(low, high, strict=True), strict=True))
     mass = manifest.search.resolved.variable.mass.name
-    return Comparison(mass, ranges)
+    region = None if unblind else manifest.blinding.signal_region
+    return Comparison(mass, ranges, Blinding(signal_region=region))

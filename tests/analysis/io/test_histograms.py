@@ -4,6 +4,7 @@ import uproot
 
 from punzinet.analysis.io import histograms
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.datasets import Blinding
 from punzinet.analysis.search import RECOIL
 
 M2 = RECOIL.variable
@@ -64,17 +65,24 @@ MASS = np.array([-1.0, 1.0, 3.0, 5.0, 9.0])
 COLUMNS = {"m_recoil": MASS, "pt_mumu": np.array([0.1, 0.5, 1.0, 2.0, 7.0])}
 
 
-def comparison():
-    return histograms.Comparison("m_recoil", {"pt_mumu": (0.0, 4.0)})
+def comparison(**blinding):
+    ranges = {"pt_mumu": (0.0, 4.0)}
+    return histograms.Comparison("m_recoil", ranges, Blinding(**blinding))
 
 
-def test_every_event_is_in_every_histogram():
-    filled = comparison().fill("before", "tautau", COLUMNS, np.arange(1.0, 6.0))
+@pytest.mark.parametrize(
+    ("blinding", "events"),
+    [({}, 15.0), ({"signal_region": (2.0, 6.0)}, 8.0)],
+    ids=["a share hides no simulation", "simulation is hidden as data is"],
+)
+def test_every_event_that_is_seen_is_in_every_histogram(blinding, events):
+    filled = comparison(**blinding).fill("before", "tautau", COLUMNS, np.arange(1.0, 6.0))
     assert set(filled) == {"before/m_recoil/tautau", "before/pt_mumu/tautau"}
-    assert [histogram.values(flow=True).sum() for histogram in filled.values()] == [15.0] * 2
+    assert [histogram.values(flow=True).sum() for histogram in filled.values()] == [events] * 2
     # A negative squared mass is an underflow, a feature beyond the trained range an overflow.
     assert filled["before/m_recoil/tautau"].values(flow=True)[0] == 1
     assert filled["before/pt_mumu/tautau"].values(flow=True)[-1] == 5
+    assert filled["before/m_recoil/tautau"].values()[10:30].any() == (events == 15)
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -134,11 +134,14 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ("datasets.zprime.generated", {1.0: 10, 2.0: 10, 2.0000001: 9}, "two numbers for one mass"),
         ("datasets.taupair.branches", {"px2": "q", "py2": "q"}, "q is `px2`.* cannot be `py2`"),
         ("datasets.taupair.branches", {"pz1": "__event__"}, "is `pz1`.* cannot be `event`"),
-        ("limits.efficiency_uncertainty", {1000: 0.1}, "1000 GeV is beside all .*, 1 to 2 GeV"),
+        ("blinding.signal_region", [1000, 2000], "1000, 2000 GeV is beside all .*, 1 to 2 GeV"),
+        ("limits.efficiency_uncertainty", {1000: 0.1}, "1000 GeV is beside all masses"),
         ("limits.sidebands", {"masked": [2.0]}, "`limits` .*with `background: sidebands` only"),
         ("training.validation_fold", 3, "test_fold.* cannot both validate and test"),
         ("blinding.fraction", 1, r"`blinding.fraction` \(share of all data .*less than 1"),
         ("blinding.fraction", 0, r"`blinding.fraction` .*greater than 0"),
+        ("blinding", {"fraction": 0.1, "signal_region": [1.0, 2.0]}, "not both"),
+        ("blinding.signal_region", [2.0, 1.0], "from a smaller to a larger"),
         ("figures.luminosity", "$50$ fb", r"write \{L\} for the number"),
         ("figures.formats", ["png", "gif"], "`figures.formats"),
         (
@@ -229,7 +232,7 @@ def test_data_is_neither_signal_nor_background(tmp_path):
     assert without.seen_of_data(unblind=False) == {}
     assert manifest.seen_of_data(unblind=True) == {"unblind": True}
     seen = manifest.seen_of_data(unblind=False)
-    assert seen == {"blinding": {"fraction": 0.1}}
+    assert seen == {"blinding": {"fraction": 0.1, "signal_region": None}}
     del content["datasets"]["taupair"], content["limits"]
     with pytest.raises(InputError, match="no background"):
         load(tmp_path, content)

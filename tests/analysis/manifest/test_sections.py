@@ -56,10 +56,26 @@ def identity(event):
 
 def test_a_tenth_is_seen_by_default_and_a_larger_share_holds_the_smaller_one():
     shares = [Blinding(), Blinding(fraction=0.4)]
-    small, large = (share.shown(identity(np.arange(N))) for share in shares)
+    small, large = (share.shown(identity(np.arange(N)), np.zeros(N)) for share in shares)
     assert small.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / N))
+    assert [share.exposure for share in shares] == [0.1, 0.4]
     assert list(map(str, shares)) == ["10 % of the data", "40 % of the data"]
     assert not (small & ~large).any()
     assert large.sum() > small.sum()
-    order = np.random.default_rng(1).permutation(N)
-    np.testing.assert_array_equal(Blinding().shown(identity(order)), small[order])
+    # It does not depend on order or mass, and simulation is seen everywhere.
+    rng = np.random.default_rng(1)
+    order, mass = rng.permutation(N), rng.normal(size=N)
+    np.testing.assert_array_equal(Blinding().shown(identity(order), mass), small[order])
+    assert Blinding().beside_signal_region(mass).all()
+
+
+# Resolution carries a light particle to negative squares.
+@pytest.mark.parametrize(("region", "hidden"), [((2.0, 8.0), [3, 4]), ((0.0, 8.0), range(5))])
+def test_sidebands(region, hidden):
+    blinding = Blinding(signal_region=region)
+    mass = np.array([-0.7, 0.0, 1.99, 2.0, 7.99, 8.0])
+    seen = [i not in hidden for i in range(6)]
+    assert blinding.shown(identity(np.arange(6)), mass).tolist() == seen
+    assert blinding.beside_signal_region(mass).tolist() == seen
+    assert blinding.exposure == 1.0
+    assert str(blinding) == f"data outside of masses from {region[0]:g} to 8 GeV"

@@ -191,6 +191,20 @@ def test_a_wrong_luminosity_does_not_close(done, ntuples, measured, tmp_path):
     assert compatibility(select_elsewhere(wrong, done, tmp_path), "before", "m_recoil") < 1e-6
 
 
+def test_a_signal_region_is_empty_in_data_and_simulation(done, ntuples, measured, tmp_path):
+    files = {**ntuples, "measured": measured}
+    sideband = make_manifest(files, blinding={"signal_region": [2.0, 6.0]})
+    output = select_elsewhere(sideband, done, tmp_path)
+    for stage in STAGES:
+        data, backgrounds = read_comparison(output.comparison, stage, "m_recoil")
+        edges = data.axes[0].edges
+        hidden = (edges[:-1] > 1.99) & (edges[1:] < 6.01)
+        for histogram in (data, backgrounds.project("m_recoil")):
+            assert not histogram.values()[hidden].any()
+            assert histogram.values()[~hidden].sum() > 0
+    assert_closure(output, 1.0)
+
+
 def test_the_manifest_of_the_page_is_one():
     (block,) = blocks("yaml", ROOT / "docs" / "data.md")
     manifest = Manifest.model_validate(yaml.safe_load(block) | {"hypotheses": {"masses": [1.0]}})

@@ -218,7 +218,7 @@ def test_what_counts_more_than_once_is_said_with_what_it_makes(
         process, events = other
         path = write_ntuple(tmp_path / "b.root", events) if events else path
         files["second"] = {"process": process, "files": [str(path)]}
-    manifest = make_manifest(files, blinding={"fraction": 0.99999})
+    manifest = make_manifest(files, blinding={"signal_region": [5.99, 6.0]})
     output = run(manifest, tmp_path / "output")
     completeness = output.completeness
     if manifest.has_data:

@@ -8,6 +8,7 @@ entry is not selected. What else `punzinet select` asks for, one candidate of an
 opposite charge, is not asked for here.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,11 +45,13 @@ def predict_file(
     target: Path,
     *,
     chunk_size: int,
+    advance: Callable[[int], None],
 ) -> Prediction:
     """Write the friend tree of one ntuple, which is read like the dataset, chunk by chunk.
 
-    Search and single cut are those of the network. InputError if the ntuple is damaged, the network
-    has no cut or takes something that is computed nowhere, or `target` cannot be written.
+    Search and single cut are those of the network; `advance` is told of the entries of each chunk.
+    InputError if the ntuple is damaged, the network has no cut or takes something that is computed
+    nowhere, or `target` cannot be written.
     """
     cut, search = saved.single_cut, saved.search
     dataset = replace(dataset, search=search)
@@ -73,6 +76,7 @@ def predict_file(
             friend.extend(columns)
             selected += int(columns["punzinet_selected"].sum())
             undefined += int(np.isnan(columns["punzinet_output"]).sum())
+            advance(chunk.entries)
     return Prediction(file.entries, selected, undefined)
 
 

@@ -19,6 +19,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Column, Table
 from typer import Option
 from typer.main import get_command
@@ -213,13 +215,17 @@ def predict(
     alone = context.manifest.model_copy(update={"datasets": {like.name: like}})
     saved = load_network(_network(context))
     inputs = [inspect_file(like, path, Path(path).stem, saved.search.columns) for path in files]
-    for file, target in zip(inputs, _targets(files, to), strict=True):
-        described = describe_datasets(alone, [file])[like.name]
-        done = predict_file(file, saved, described, target, chunk_size=alone.features.chunk_size)
-        said = f"predict: {target}: {done.entries} entries, {done.selected} selected"
-        if done.undefined:
-            said += f", {done.undefined} without output (input is not a number)"
-        console.print(said)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        for file, target in zip(inputs, _targets(files, to), strict=True):
+            task = progress.add_task(escape(file.stem), total=file.entries)
+            done = predict_file(
+                file, saved, describe_datasets(alone, [file])[like.name], target,
+                chunk_size=alone.features.chunk_size, advance=partial(progress.advance, task),
+            )  # fmt: skip
+            said = f"predict: {target}: {done.entries} entries, {done.selected} selected"
+            if done.undefined:
+                said += f", {done.undefined} without output (input is not a number)"
+            console.print(said)
 
 
 def _network(context: Context) -> Path:

@@ -53,4 +53,7 @@ def predict(network, ntuple, target, chunk_size, **how):
     alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
     file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
     dataset = describe_datasets(alone, [file])["mine"]
-    return predict_file(file, network, dataset, target, chunk_size=chunk_size)
+    steps = []
+    done = predict_file(file, network, dataset, target, chunk_size=chunk_size, advance=steps.append)
+    assert sum(steps) == file.entries
+    return done

@@ -55,9 +55,10 @@ app = typer.Typer(
     name="punzinet",
     help=(
         "Search for a particle of unknown mass with one network, one loss and one cut.\n\n"
-        "The stages run in the order below. One whose inputs have not changed does nothing; one "
-        "that was cut off goes on; one that follows a stage out of date says so, and "
-        "[b]--upstream[/b] runs that first.\n\n"
+        "The stages from simulate, which your own ntuples replace, to report follow one another; "
+        "paper, baselines, shape and validate-simulation stand beside them. A stage whose inputs "
+        "have not changed does nothing; one that was cut off goes on; one that follows a stage out "
+        "of date says so, and [b]--upstream[/b] runs that first.\n\n"
         "Exit codes: 0 done, 1 something is wrong (one sentence says what; [b]--debug[/b] shows "
         "where), 2 wrong usage, 130 interrupted.\n\n"
         "Example: punzinet simulate, then punzinet -v features --workers 2, and so on. "

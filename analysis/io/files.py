@@ -59,7 +59,7 @@ class OutputError(InputError):
 
 
 class Interrupted(Exception):
-    """Ctrl-C; says how to go on."""
+    """Ctrl-C or a termination request; says how to go on."""
 
 
 def did_you_mean(name: str, known: list[str], otherwise: str) -> str:

@@ -37,7 +37,7 @@ from punzinet.analysis.types import BoolArray, FloatArray, Random
 BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
 _FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
 _PILOT_RATE: Final = 2000.0  # pilot trials of a stratum per fb^-1: more events, more of them rare
-_AIMED_RATE: Final = 200_000.0  # trials per fb^-1 of a process, shared out for what is aimed at
+_AIMED_RATE: Final = 230_000.0  # trials per fb^-1 of a process, shared out for what is aimed at
 COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
 _HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3

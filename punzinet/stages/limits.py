@@ -32,7 +32,7 @@ def _prepare(context: Context) -> None:
         raise InputError("Give --unblind for data, or --inject for pseudo-data, but not both.")
     check_unblind(context)
     if options.unblind or options.inject:
-        from punzinet.processors.runs.observation import read_injected, unblinded_luminosity
+        from punzinet.processors.runs.limits import read_injected, unblinded_luminosity
 
         if options.unblind:
             unblinded_luminosity(manifest, context.output)
@@ -59,15 +59,15 @@ def _run(context: Context) -> Written:
     output, options = context.output, context.options
     with Console(stderr=True, quiet=console.quiet).status("Limits") as status:
         how = {"step": status.update, **_observed(options)}
-        found = run_limits(context.manifest, output, options.network, **how)
-    _say(found.limits, found.observation)
-    if output.systematics in found.written:
-        _say_systematics(output.systematics, found.limits)
-    if output.sidebands in found.written:
+        written, limits, observation = run_limits(context.manifest, output, options.network, **how)
+    _say(limits, observation)
+    if output.systematics in written:
+        _say_systematics(output.systematics, limits)
+    if output.sidebands in written:
         for line in read_json(output.sidebands, "punzinet limits")["said"]:
             console.print(line, soft_wrap=True)
-    console.print(f"limits: {len(found.written)} files in {output.limits.parent}")
-    return found.written
+    console.print(f"limits: {len(written)} files in {output.limits.parent}")
+    return written
 
 
 def _shown(points: IntArray) -> list[int]:

@@ -24,9 +24,7 @@ from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import judging_events, load_sample
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
-from punzinet.processors.runs import observation
-from punzinet.processors.runs.limits import run_limits
-from punzinet.processors.runs.observation import read_injected
+from punzinet.processors.runs.limits import read_injected, run_limits
 from punzinet.processors.runs.selection import run_selection
 
 MASSES = (2.0, 2.1, 2.2, 2.3, 3.0)  # GeV; the windows of the first four overlap
@@ -302,6 +300,6 @@ def test_pseudo_experiments_expect_one_spectrum_in_all_windows(
         given.append((expected, cells.windows(background)))
         return global_p_value(models, cells, background, *rest, **settings)
 
-    monkeypatch.setattr(observation, "global_p_value", spy)
+    monkeypatch.setattr("punzinet.processors.runs.limits.global_p_value", spy)
     observe(mine, output, unblind=True)
     np.testing.assert_allclose(*given[0], rtol=1e-6)

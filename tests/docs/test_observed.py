@@ -14,7 +14,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.observed import Observation
 from punzinet.plots import style
 
-MASSES = (1.5, 2.5, 2.6, 4.0, 6.0)
+MASSES = (1.5, 2.5, 2.6)
 SETTINGS = {
     "hypotheses": {"masses": MASSES},
     "limits": {"experiments": 100},

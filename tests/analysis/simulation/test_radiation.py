@@ -6,22 +6,30 @@ from collisions import SQRT_S, mean
 from scipy.integrate import quad
 
 from punzinet.analysis.constants import ALPHA, ELECTRON_MASS, MUON_MASS, TAU_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation import radiation
 
 S = SQRT_S**2
-BEAM = S, ELECTRON_MASS
-B = radiation.exponent(*BEAM)
+B = radiation.exponent(S, ELECTRON_MASS)
 
 
-def radiate(n, seed):
-    """Fractions (n, 2), photons (n, 2, 4), what collides, axes and weights of radiating beams."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for _ in range(n):
-        (z1, w1), (z2, w2) = (radiation.softer_fraction(rng, *BEAM, 0.99, 0.0) for _ in range(2))
-        first, second, frame = radiation.radiate_off_beams(rng, SQRT_S, (z1, z2, 0.0, 0.0))
-        rows.append(((z1, z2), (first, second), *frame, w1 * w2))
-    return tuple(np.array(column) for column in zip(*rows, strict=True))
+@njit(cache=True)
+def draw(rng, n, below, share):
+    """Fractions and weights of photons off one beam, (n, 2)."""
+    found = np.empty((n, 2))
+    for i in range(n):
+        found[i] = radiation.softer_fraction(rng, S, ELECTRON_MASS, below, share)
+    return found
+
+
+@njit(cache=True)
+def radiate(rng, fractions):
+    """Photons (n, 2, 4) of fractions (n, 2) off both beams, and axes (n, 3) of what collides."""
+    photons, axes = np.empty((len(fractions), 2, 4)), np.empty((len(fractions), 3))
+    for i, (first, second) in enumerate(fractions):
+        found = radiation.radiate_off_beams(rng, SQRT_S, (first, second, 0.0, 0.0))
+        photons[i, 0], photons[i, 1], (_, axes[i]) = found
+    return photons, axes
 
 
 def test_the_first_order_of_the_radiator_is_the_splitting_function():
@@ -44,7 +52,9 @@ def test_the_angles_follow_the_pattern_of_a_massive_charge(mass):
 
 
 def test_the_axis_is_the_beam_axis_for_soft_photons():
-    fraction, photons, _, axis, _ = radiate(100_000, 3)
+    rng = np.random.default_rng(3)
+    fraction = np.stack([draw(rng, 100_000, 0.99, 0.0)[:, 0] for _ in range(2)], axis=1)
+    photons, axis = radiate(rng, fraction)
     np.testing.assert_allclose(np.linalg.norm(axis, axis=1), 1, rtol=1e-12)
     soft = fraction.max(axis=1) < 1e-5
     assert soft.sum() > 1000
@@ -63,9 +73,7 @@ def test_the_radiator_is_normalised_and_weights_are_the_probability_of_nothing_h
 
     assert up_to(1.0) == pytest.approx(1, rel=1e-9)
     for below, share in ((0.2, 0.0), (0.99, 0.0), (0.99, 0.06)):
-        rng = np.random.default_rng(2)
-        draws = [radiation.softer_fraction(rng, *BEAM, below, share) for _ in range(100_000)]
-        fraction, weight = np.array(draws).T
+        fraction, weight = draw(np.random.default_rng(2), 100_000, below, share).T
         assert fraction.max() < below
         value, error = mean(weight)
         assert value == pytest.approx(up_to(below), abs=4 * error)

@@ -7,10 +7,10 @@ import pytest
 from collisions import SQRT_S, probability, sample
 from dirac import GAMMA, ONE, PAULI, UNIT, slash
 from four_vectors import boosted, cosine, dot, isotropic, mass2, on_shell, two_body_momentum
-from numba import njit
 from scipy.integrate import quad
 
 from punzinet.analysis.constants import MUON_MASS, PION_MASS, TAU_MASS
+from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.simulation import radiation, taupair
 
 X0, LARGEST = taupair.LEAST_FRACTION, taupair.LARGEST_ENERGY
@@ -70,7 +70,7 @@ def reference_pairs(n, pion):
     return daughters[1], daughters[0], weight * rate(taus, spins)
 
 
-@njit
+@njit(cache=True)
 def make_pairs(rng, n, pion_share):
     momenta = np.empty((n, 2, 4))
     for i in range(n):
@@ -148,13 +148,20 @@ def test_spectrum_and_polarimeter_come_from_the_matrix_element():
     assert np.abs(powers).max() <= 1 + 1e-12
 
 
+@njit(cache=True)
+def decays(rng, n, charge, polarisation, pion_share):
+    """Momenta (n, 4) of the daughters of taus, and polarimeters (n, 3)."""
+    momenta, polarimeters = np.empty((n, 4)), np.empty((n, 3))
+    for i in range(n):
+        momenta[i], polarimeters[i] = taupair.decay(rng, charge, polarisation, pion_share)
+    return momenta, polarimeters
+
+
 @pytest.mark.parametrize("charge", [-1.0, 1.0])
 @pytest.mark.parametrize("pion_share", [0.0, 1.0])
 @pytest.mark.parametrize("polarisation", [(0.3, -0.5, 0.6), (0.0, 0.0, -1.0), (0.0, 0.0, 0.0)])
 def test_angles_follow_the_polarisation(charge, pion_share, polarisation):
-    rng = np.random.default_rng(1)
-    made = [taupair.decay(rng, charge, polarisation, pion_share) for _ in range(40_000)]
-    p, h = (np.array(column) for column in zip(*made, strict=True))
+    p, h = decays(np.random.default_rng(1), 40_000, charge, polarisation, pion_share)
     # density 1 + P.h: the mean of h is P <h^2> / 3, and all squares are alike
     expected = np.array(polarisation) * (h**2).sum(axis=1).mean() / 3
     error = np.sqrt((h**2).mean(axis=0) / len(h))

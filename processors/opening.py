@@ -82,23 +82,20 @@ def open_file(path: str, dataset: str) -> Iterator[Any]:
 
 def reading_options(path: str) -> dict[str, Any]:
     """Options with which uproot opens a path: how to read it, how long to wait for a server."""
-    return {"array_cache": None, "object_cache": 1, **_source_of(path)}
-
-
-def _source_of(path: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"array_cache": None, "object_cache": 1}
     if not is_remote(path):
         # Without a thread that every request is handed to, reading takes two thirds of the time.
         source = uproot.source.file.MultithreadedFileSource
-        return {"handler": source, "num_workers": 1, "use_threads": False}
-    if path.startswith("root://"):
+        options |= {"handler": source, "num_workers": 1, "use_threads": False}
+    elif path.startswith("root://"):
         prepare_xrootd()
-        return {"timeout": ANSWER_SECONDS}
-    if path.startswith(("http://", "https://")):
+        options["timeout"] = ANSWER_SECONDS
+    elif path.startswith(("http://", "https://")):
         import aiohttp  # noqa: PLC0415 - slow to import, and only needed here
 
         wait = {"sock_connect": ANSWER_SECONDS, "sock_read": ANSWER_SECONDS}
-        return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, **wait)}}
-    return {}
+        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, **wait)}
+    return options
 
 
 def patiently(path: str, attempt: Callable[[], T], number: int = 1) -> T:
@@ -133,7 +130,7 @@ def _forget(path: str) -> None:
         import fsspec  # noqa: PLC0415 - slow to import, and only needed here
 
         with suppress(OSError, ImportError):  # nothing is open without the library
-            system, name = fsspec.core.url_to_fs(path, **_source_of(path))
+            system, name = fsspec.core.url_to_fs(path, timeout=ANSWER_SECONDS)
             system.invalidate_cache(name)
 
 

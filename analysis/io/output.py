@@ -74,11 +74,9 @@ class OutputFolder:
 
     def features(self, stage: str) -> tuple[Path, Path, Path]:
         """Tensors, cutflow and completeness of ``features``, ``variations`` or ``data``."""
-        return {
-            "features": (self.tensors, self.features_cutflow, self.completeness),
-            "variations": (self.varied_tensors, self.varied_cutflow, self.varied_completeness),
-            "data": (self.data_tensors, self.data_cutflow, self.data_completeness),
-        }[stage]
+        folder = self.root / stage
+        tensors = self.tensors if stage == "features" else folder / "tensors"
+        return tensors, folder / "cutflow.json", folder / "completeness.json"
 
     def ntuple(self, dataset: str) -> Path:
         """The ROOT file of a simulated dataset."""

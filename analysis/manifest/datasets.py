@@ -213,8 +213,7 @@ class Dataset(Section, OfProcess):
     def resolved_files(self, *, must_exist: bool = True) -> list[str]:
         """All files, patterns replaced by what they match, in a fixed order.
 
-        Raises:
-            InputError: If a path or a pattern matches no file, or a file is named twice.
+        InputError if a path or a pattern matches no file, or a file is named twice.
         """
         found: list[str] = []
         for name in self.files:

@@ -265,9 +265,7 @@ def load_manifest(path: Path, output: OutputFolder, scale: str = "default") -> M
 
     Relative files start at the manifest's folder; datasets that are simulated get their
     ntuple under the output folder and the normalisation of `scale`, one of `simulation.scales`.
-
-    Raises:
-        InputError: If the file cannot be read or anything in it is wrong.
+    InputError if the file cannot be read or anything in it is wrong.
     """
     manifest = _read(path)
     scales = manifest.simulation.scales

@@ -68,7 +68,12 @@ def run_features(
         own = [f"{name}.parquet" for name in planned(reading.ledger / "features")]
         tables = [written[0].with_suffix(suffix) for suffix in (".csv", ".tex")]
         folder = _work_folder(tensors, own, [*written, *tables])
-        (windows, peaks), processor, chunks = _make_tensors(reading, given, folder)
+        datasets = reading.describe()
+        windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
+        processor = FeatureProcessor(datasets.values(), windows, folder)
+        chunks = _make_tensors(reading, processor, folder)
+        if given is None:
+            _check_efficiencies(chosen, datasets, chunks)
         names = [part["file"] for part in chunks.values()]
         _put(folder, tensors, names)
     recipe = manifest.features.model_dump(mode="json")
@@ -80,7 +85,7 @@ def run_features(
     fates, complete, twice = {}, {}, chosen.remarks
     shared = _shared_files(() if stage == "variations" else reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
-        dataset = processor.datasets[name]
+        dataset = datasets[name]
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
@@ -94,19 +99,13 @@ def run_features(
     return [*written, *(tensors / name for name in names)]
 
 
-def _make_tensors(
-    reading: Reading, given: Windows | None, folder: Path
-) -> tuple[tuple[Windows, Spectra], FeatureProcessor, dict[Chunk, Any]]:
-    """Fit windows, unless given, write tensors, and count events ``repeated`` in chunks."""
-    datasets = reading.describe()
-    windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
+def _make_tensors(reading: Reading, processor: FeatureProcessor, folder: Path) -> dict[Chunk, Any]:
+    """Write tensors, and count events ``repeated`` in chunks."""
+    datasets = processor.datasets
     for name in datasets:
         (folder / name).mkdir(exist_ok=True)
-    processor = FeatureProcessor(datasets.values(), windows, folder)
     chunks = reading.process(processor, "features", "Features")
     check_numbers(datasets, chunks)
-    if given is None:
-        _check_efficiencies(reading.manifest, datasets, chunks)
     # Events of a varied sample are those of others, and may be there only once in it itself.
     group = {name: name if one.variation_of else one.process for name, one in datasets.items()}
     for process in dict.fromkeys(group.values()):
@@ -119,7 +118,7 @@ def _make_tensors(
             hashes = reading.process(hashing, step, "Identities", again)
             for chunk, count in duplicates.count_duplicates(hashes, own).items():
                 chunks[chunk]["repeated"] = count
-    return (windows, peaks), processor, chunks
+    return chunks
 
 
 def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]) -> None:

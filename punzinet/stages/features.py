@@ -98,12 +98,6 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             )  # fmt: skip
 
 
-def say_twice(path: Path) -> None:
-    """Say what counts more than once, by the completeness of a stage; InputError if damaged."""
-    for line in read_json(path, "punzinet features").get("twice", ()):
-        console.print(line, style="yellow", soft_wrap=True)
-
-
 def _settings(manifest: Manifest, context: Context) -> dict[str, Any]:
     sections = manifest.model_dump(mode="json", include={"datasets"})
     for dataset in sections["datasets"].values():
@@ -136,7 +130,8 @@ def _run(context: Context, stage: str = "features") -> Written:
     written = run_features(manifest, output, context.execution, stage, **context.reading)
     tensors, cutflow, complete = output.features(stage)
     say_cutflow(cutflow, manifest)
-    say_twice(complete)
+    for line in read_json(complete, "punzinet features")["twice"]:
+        console.print(line, style="yellow", soft_wrap=True)
     windows = ""
     if stage == "data":
         say_seen(context)

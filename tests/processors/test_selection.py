@@ -44,7 +44,6 @@ def done(tmp_path_factory, manifest):
     # The cut lies on the output of one of the events, as an optimal cut always does.
     outputs = np.sort(outputs_of(read_tensors(output.tensors)))
     save_network(output, "punzi", float(outputs[len(outputs) // 2]), NETWORK)
-    save_network(output, "cutless", None, NETWORK)
     written = run_selection(manifest, output, Execution(), network="punzi")
     assert written[:2] == [output.histograms, output.selection_cutflow]
     return output
@@ -103,11 +102,6 @@ def test_the_cutflow_names_what_the_cut_drops(done):
         others = lines["dropped: trained the network or chose its cut"]
         assert min(below, others, lines["kept"]) > 0
         assert lines["kept"] == lines["entries read"] - below - others
-
-
-def test_a_network_without_a_cut_selects_nothing(done, manifest):
-    with pytest.raises(InputError, match="network has no cut"):
-        run_selection(manifest, done, Execution(), network="cutless")
 
 
 def test_workers_need_no_torch(done, manifest):

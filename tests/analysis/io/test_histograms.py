@@ -100,11 +100,8 @@ def test_what_is_written_is_read(tmp_path):
         np.testing.assert_allclose(part.values(flow=True), 3 * data.values(flow=True))
         np.testing.assert_allclose(part.variances(flow=True), 9 * data.variances(flow=True))
     assert backgrounds.axes[1].name == data.axes[0].name == "pt_mumu"
-
-
-def test_a_file_without_data_is_refused(tmp_path):
-    path = tmp_path / "comparison.root"
-    histograms.write_spectra(path, comparison().fill("before", "tautau", COLUMNS, np.ones(5)))
-    for stage in ("before", "after"):
+    del spectra["before/m_recoil/data"]
+    histograms.write_spectra(path, spectra)
+    for stage in ("before", "after"):  # there is no data, or nothing at all
         with pytest.raises(InputError, match="run `punzinet select` first"):
             histograms.read_comparison(path, stage, "m_recoil")

@@ -13,7 +13,6 @@ from scipy.stats import chi2
 from small_data import make_events, make_manifest, write_ntuple
 from small_runs import make_features, save_network, untrained
 
-from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.manifest.manifest import Manifest
@@ -209,8 +208,3 @@ def test_the_manifest_of_the_page_is_one():
     (block,) = blocks("yaml", ROOT / "docs" / "data.md")
     manifest = Manifest.model_validate(yaml.safe_load(block) | {"hypotheses": {"masses": [1.0]}})
     assert manifest.seen_of_data(unblind=False)["blinding"]["fraction"] == SHARE
-
-
-def test_data_needs_windows_first(manifest, tmp_path):
-    with pytest.raises(InputError, match="run `punzinet features` first"):
-        make_features(manifest, tmp_path, data=True)

@@ -253,17 +253,6 @@ def test_more_signal_than_can_be_is_refused(judged):
         draw_pseudo_data(events, 50.0, {2.1: 1e90}, 1)
 
 
-@pytest.mark.slow
-def test_any_number_of_workers_gives_the_same_bytes(manifest, done, tmp_path):
-    output = make_features(manifest, tmp_path, "futures", 2)
-    make_features(manifest, tmp_path, "futures", 2, data=True, unblind=True)
-    shutil.copytree(done.network("punzi-00"), output.network("punzi-00"))
-    for how in ({"unblind": True}, {"inject": ("2:10fb", "3:5fb")}):
-        for folder in (done, output):
-            run_limits(manifest, folder, "punzi-00", **how)
-        assert contents(output.observed.parent) == contents(done.observed.parent)
-
-
 def test_sidebands_of_data_normalise_what_is_expected(observed, done, manifest, tmp_path):
     limits = manifest.limits.model_copy(update={"background": "sidebands"})
     mine, output = manifest.model_copy(update={"limits": limits}), linked(done, tmp_path)

@@ -23,9 +23,8 @@ SETTINGS = {
 REHEARSAL, UNBLINDING, BLINDED = blocks("sh", ROOT / "docs" / "observed.md")
 
 
-def punzinet(command, *options):
-    spread = ["--executor", "iterative"] if command in {"features", "select"} else []
-    return " ".join(run_here(command, *options, *spread).split())
+def punzinet(*command):
+    return " ".join(run_here(*command).split())
 
 
 def execute(block):

@@ -29,26 +29,13 @@ DAMAGE = st.tuples(st.lists(BYTES, max_size=6), st.just(1.0) | st.floats(0, 1))
 def amount(few, many):
     """Runs a law on few examples in the fast suite, and on many among the faults."""
     many = pytest.param(many, id="many", marks=pytest.mark.faults)
-    cases = [pytest.param(few, id="few"), many]
-    return pytest.mark.parametrize("fuzz", cases, indirect=True)
+    return pytest.mark.parametrize("examples", [pytest.param(few, id="few"), many])
 
 
-@pytest.fixture
-def fuzz(request):
-    """Decorator that runs a law on examples of some strategies."""
-
-    def decorate(*strategies):
-        def run(law):
-            @settings(max_examples=request.param, suppress_health_check=list(HealthCheck))
-            @given(st.tuples(*strategies))
-            def check(example):
-                law(*example)
-
-            check()
-
-        return run
-
-    return decorate
+def fuzz(examples, strategy):
+    """Decorator that runs a law on so many examples of a strategy."""
+    how = settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    return lambda law: how(given(strategy)(law))()
 
 
 def damaged(data, damage):
@@ -61,7 +48,7 @@ def damaged(data, damage):
 
 
 @amount(25, 400)
-def test_root_files(fuzz, tmp_path, ntuples):
+def test_root_files(examples, tmp_path, ntuples):
     """A damaged file is refused, or nothing that matters was touched: the result is the same.
 
     This is so because zlib, with which it is compressed, has checksums of its own.
@@ -72,7 +59,7 @@ def test_root_files(fuzz, tmp_path, ntuples):
     output = make_features(manifest, tmp_path / "output")
     expected = contents(output.tensors / "eemumu")
 
-    @fuzz(DAMAGE)
+    @fuzz(examples, DAMAGE)
     def check(damage):
         path.write_bytes(damaged(good, damage))
         _, refusal = attempt(lambda: make_features(manifest, output.root))
@@ -131,11 +118,11 @@ MANIFESTS = {
 
 @pytest.mark.parametrize("kind", MANIFESTS)
 @amount(100, 3000)
-def test_manifests(fuzz, tmp_path, kind):
+def test_manifests(examples, tmp_path, kind):
     """It is refused, or it can be written down and compared, and stays in the output folder."""
     path, output = tmp_path / "manifest.yaml", OutputFolder(tmp_path / "output")
 
-    @fuzz(MANIFESTS[kind])
+    @fuzz(examples, MANIFESTS[kind])
     def check(content):
         if not isinstance(content, bytes):
             content = yaml.safe_dump(content).encode(errors="replace")
@@ -152,7 +139,7 @@ def test_manifests(fuzz, tmp_path, kind):
 
 
 @amount(100, 3000)
-def test_records(fuzz, tmp_path):
+def test_records(examples, tmp_path):
     """A damaged record is found out, or says the same."""
     path = tmp_path / "record.safetensors"
     write_record(path, Record({"a": [1, 2.5, "b"]}, {"x": np.arange(20.0), "y": np.eye(3)}))
@@ -163,7 +150,7 @@ def test_records(fuzz, tmp_path):
 
     good, expected = path.read_bytes(), said()
 
-    @fuzz(DAMAGE)
+    @fuzz(examples, DAMAGE)
     def check(damage):
         path.write_bytes(damaged(good, damage))
         assert said() in (None, expected)

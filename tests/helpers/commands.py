@@ -29,8 +29,10 @@ def run_python(*arguments, folder, env=None, **how):
 
 
 def run_here(command, *arguments):
-    """What a command says in this process; a refusal is raised."""
-    done = CliRunner().invoke(app, [command, *map(str, arguments)], catch_exceptions=False)
+    """What a command says that works in this process alone; a refusal is raised."""
+    spread = ["--executor", "iterative"] if command in {"simulate", "features", "select"} else []
+    given = [command, *spread, *map(str, arguments)]
+    done = CliRunner().invoke(app, given, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.output
 

@@ -45,17 +45,6 @@ def test_p_values_are_drawn_with_sigmas_and_the_global_one(make, check, known, w
     assert pickle.loads(pickle.dumps(figure))  # noqa: S301 - other processes save figures
 
 
-@pytest.mark.parametrize(
-    ("source", "name"), [("data", "observed"), ("pseudo-data", "observed (pseudo-data)")]
-)
-def test_observed_limits_are_named_by_what_was_counted(make, check, source, name):
-    one = make.observation(source=source)
-    figure = limits_figure(one, RECOIL, coupling=False, label=LABEL)
-    check(figure)
-    assert figure.legends[0].get_texts()[0].get_text() == name
-    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), one.limit)
-
-
 @pytest.mark.parametrize("coupling", [False, True])
 def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])

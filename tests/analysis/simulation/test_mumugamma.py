@@ -116,10 +116,6 @@ def configuration(x, opening, c, azimuth):
     return (*beam_momenta(ELECTRON_MASS), minus, dimuon - minus, photon)
 
 
-def square_of(opening, photon, minus, plus):
-    return mumugamma.radiative_element(S, opening, tuple(photon), tuple(minus), tuple(plus))
-
-
 @pytest.mark.parametrize("x", [0.01, 0.3, 0.8, 0.97, 0.995])
 @pytest.mark.parametrize("opening", [1.2, 1.9, 1e-3, 1e-6, 1e-8])
 @pytest.mark.parametrize("c", [0.1, -0.9, 0.999])
@@ -129,7 +125,8 @@ def test_the_square_is_that_of_the_amplitudes(x, opening, c):
     before, after = (1 / (1 - vacuum_polarisation(q)) for q in (S, s_mumu))
     parts = brute_force(electron, positron, minus, plus, photon)
     expected = parts @ [after**2, before**2, before * after]
-    square = square_of(opening, photon, minus, plus)
+    muons = tuple(minus), tuple(plus)
+    square = mumugamma.radiative_element(S, opening, tuple(photon), *muons)
     # terms of order m_mu^2/s_mumu are neglected in the muons' part only
     neglected = (abs(parts[1]) + abs(parts[2])) * before**2 * (2e-3 + 8 * MUON_MASS**2 / s_mumu)
     assert abs(square / (4 * np.pi * ALPHA) ** 3 - expected) < 1e-6 * expected + neglected

@@ -25,26 +25,20 @@ MASSES = np.arange(2.0, 6.1)
 GENERATED = 1000
 
 
-def punzinet(folder, command, *further):
-    options = ["--output", folder / "output", *further]
-    options += ["--manifest", folder / EXAMPLE.name] if command != "export" else []
-    options += ["--executor", "iterative"] if command in {"features", "select"} else []
-    run_here(command, *options)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the example has run, on resonances and backgrounds made for it."""
+    """The current folder: the example has run, on resonances and backgrounds made for it."""
     folder = tmp_path_factory.mktemp("resonance")
-    shutil.copy(EXAMPLE, folder)
+    shutil.copy(EXAMPLE, folder / "data_manifest.yaml")
     mass = np.repeat(MASSES, GENERATED)
     write_ntuple(folder / "resonance.root", make_events(1, len(mass), mass, of_pair=True))
     write_ntuple(folder / "continuum.root", make_events(2, 10_000))
     write_ntuple(folder / "taupair.root", make_events(3, 5000))
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         patch.setattr(style, "save", draft)
         for stage in STAGES:
-            punzinet(folder, stage)
+            run_here(stage)
         yield folder
 
 
@@ -58,7 +52,7 @@ def test_windows_lie_around_the_mass_itself(folder):
 
 
 def test_tensors_hold_the_features_and_the_mass_of_the_pair(folder):
-    features = yaml.safe_load((folder / EXAMPLE.name).read_text())["search"]["features"]
+    features = yaml.safe_load(EXAMPLE.read_text())["search"]["features"]
     windows = Windows.read(OutputFolder(folder / "output").windows)
     table = pl.read_parquet(folder / "output" / "tensors" / "*" / "*.parquet")
     assert [n for n, kind in table.schema.items() if kind == pl.Float32] == features
@@ -120,12 +114,11 @@ def test_the_report_names_the_variable(folder):
 
 
 def test_prediction_and_export_take_the_features_of_the_network(folder):
-    friend = folder / "friend.root"
-    punzinet(folder, "predict", folder / "continuum.root", "--to", friend)
-    with uproot.open(friend) as file:
+    run_here("predict", "continuum.root", "--to", "friend.root")
+    with uproot.open(folder / "friend.root") as file:
         branches = file["punzinet"].keys()
     features = ["m2_recoil", "pt_mumu", "cos_helicity", "energy_asymmetry"]
     assert branches[2:] == [*features, "m_mumu"]
     pytest.importorskip("onnx")
-    punzinet(folder, "export", folder / "network.onnx")
+    run_here("export", "network.onnx")
     assert ",".join(features).encode() in (folder / "network.onnx").read_bytes()

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     (folder / "systematics.yaml").write_text(yaml.safe_dump(content))
     options = ["--manifest", folder / "systematics.yaml", "--output", folder / "output"]
     for command in ("simulate", "features"):
-        run_here(command, *options, "--executor", "iterative")
+        run_here(command, *options)
     output = OutputFolder(folder / "output")
     save_network(output, "punzi-00", -10.0, untrained())
     run_limits(load_manifest(folder / "systematics.yaml", output), output, "punzi-00")
@@ -60,7 +60,7 @@ def test_another_example_has_the_same_nominal_samples(folder, tmp_path):
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(content))
     options = ["--manifest", tmp_path / "plain.yaml", "--output", tmp_path / "output"]
     for command in ("simulate", "features"):
-        run_here(command, *options, "--executor", "iterative")
+        run_here(command, *options)
     for name in ("ntuples/signal.root", "ntuples/mumugamma.root", "ntuples/tautau.root"):
         one, other = (root / "output" / name for root in (folder, tmp_path))
         assert one.read_bytes() == other.read_bytes()

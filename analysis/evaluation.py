@@ -39,7 +39,7 @@ class ScaledFold:
     backgrounds: tuple[str, ...]  # names of the P processes
 
     @classmethod
-    def of(cls, sample: Sample, part: str) -> Self:
+    def of(cls, sample: Sample[Events], part: str) -> Self:
         """Scale the events of a part of a sample, whose windows count all hypotheses to judge.
 
         What trains or validates is scaled to the total that both make expect, as if nothing tested.
@@ -89,7 +89,7 @@ def _stack(background: np.ndarray, signal: np.ndarray) -> FloatArray:
     return np.vstack([np.repeat(background[:, None], len(signal), axis=1), signal])
 
 
-def _sums(sample: Sample, events: Events, values: FloatArray) -> FloatArray:
+def _sums(sample: Sample[Events], events: Events, values: FloatArray) -> FloatArray:
     """Sum values of events over what is scaled together, (P + 1, H)."""
     signal = events.process == SIGNAL
     background = np.bincount(events.process[~signal], values[~signal], len(sample.backgrounds))
@@ -100,7 +100,7 @@ class Judge:
     """Finds cuts and judges selections of the events of one sample, by one figure of merit."""
 
     def __init__(
-        self, sample: Sample, training: BoolArray, figure: FigureOfMerit, luminosity: float
+        self, sample: Sample[Events], training: BoolArray, figure: FigureOfMerit, luminosity: float
     ) -> None:
         """Scale the events of all parts, with weights normalised to the luminosity in fb^-1.
 

@@ -32,7 +32,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from punzinet.analysis.io.files import InputError, Interrupted
 from punzinet.analysis.io.workers import rank_and_count
-from punzinet.analysis.training.data import Events, EventStream, StreamedSample
+from punzinet.analysis.training.data import Events, EventStream, Sample
 from punzinet.analysis.types import SIGNAL, FloatArray, IntArray, Random
 
 #: Neighbouring events that share the way into a batch, with four features 1.5 KiB in one place of
@@ -157,7 +157,7 @@ class PackedEvents:
 
 
 def pack(
-    sample: StreamedSample,
+    sample: Sample[EventStream],
     events: EventStream,
     batch_size: int | None = None,
     rng: Random | None = None,
@@ -184,8 +184,9 @@ def pack(
     values = _zeros((own, len(sample.features) + 2, TILE), disk)
     # Number of each range of windows that background lies in, as they are met.
     numbers = np.full((hypotheses + 1, hypotheses + 1), -1, np.int32)
-    together = own if disk is None else max(1, FILLED_TOGETHER // values[:1].nbytes)
-    for begin in range(0, own, max(1, together)):
+    tile_size = 4 * TILE * (len(sample.features) + 2)  # in bytes
+    together = max(1, own if disk is None else FILLED_TOGETHER // tile_size)
+    for begin in range(0, own, together):
         at = 0
         for piece in events.pieces():
             _number_ranges(piece, numbers)  # of all events, on every rank

@@ -1,8 +1,8 @@
 """The events that train, validate and test, read from the tensors.
 
 Only what training can use is kept: background in the window of at least one training hypothesis,
-and signal of training hypotheses. Window ranges count training hypotheses. A `Sample` holds its
-events in memory, in columns of 25 bytes an event. A `StreamedSample` reads them piece by piece
+and signal of training hypotheses. Window ranges count training hypotheses. The `Events` of a
+`Sample` lie in memory, in columns of 25 bytes an event. `StoredEvents` are read piece by piece
 whenever they are gone through: training needs them only once, to pack them into batches.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -108,6 +108,8 @@ class StoredEvents:
 
 #: Events that can be gone through any number of times, always in the same order.
 EventStream = Events | StoredEvents
+#: What the parts of a sample are: a sample of either kind is a sample of event streams.
+Part_co = TypeVar("Part_co", bound=EventStream, covariant=True)
 
 
 class _Summary(NamedTuple):
@@ -118,16 +120,16 @@ class _Summary(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class StreamedSample:
+class Sample(Generic[Part_co]):
     """Training and validation events, what they say of all events, and events that only judge."""
 
     features: tuple[str, ...]  # F names
     mass: FloatArray  # (H,) of the training hypotheses, GeV
     backgrounds: tuple[str, ...]  # names of the P processes
     known: float  # share of all events that train or validate
-    training: EventStream
-    validation: EventStream
-    test: EventStream  # maybe none; nothing reads them before everything is chosen
+    training: Part_co
+    validation: Part_co
+    test: Part_co  # maybe none; nothing reads them before everything is chosen
 
     def __post_init__(self) -> None:
         """InputError if a hypothesis has no signal in one part, or there is no background in it."""
@@ -193,24 +195,15 @@ class StreamedSample:
         return hashlib.sha256(content).hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
-class Sample(StreamedSample):
-    """All events in memory."""
-
-    training: Events
-    validation: Events
-    test: Events
-
-
-def open_sample(folder: Path, windows: Windows, chosen: Folds) -> StreamedSample:
+def open_sample(folder: Path, windows: Windows, chosen: Folds) -> Sample[StoredEvents]:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
     about, stored = _find(folder, windows, chosen)
-    return StreamedSample(*about, chosen.known, *stored)
+    return Sample(*about, chosen.known, *stored)
 
 
 def load_sample(
     folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
-) -> Sample:
+) -> Sample[Events]:
     """Read the tensors into memory, in the order of dataset, file and entry.
 
     They lie in one Parquet file a chunk, made with the same windows. With `every_mass` the
@@ -266,7 +259,7 @@ def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.Ten
 def _find(
     folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
 ) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], list[StoredEvents]]:
-    """What a `StreamedSample` is made of, and its `PARTS`; arguments as of `load_sample`."""
+    """What a `Sample` is made of, and its `PARTS`; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)

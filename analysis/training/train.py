@@ -32,7 +32,7 @@ from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
 from punzinet.analysis.training.checkpoint import Checkpoint, TrainingState
-from punzinet.analysis.training.data import EventStream, StreamedSample
+from punzinet.analysis.training.data import EventStream, Sample
 from punzinet.analysis.training.engine import AutogradEngine, Engine, FusedEngine
 from punzinet.analysis.training.loop import Phase, Recipe
 from punzinet.analysis.training.settings import TrainingSettings
@@ -75,7 +75,7 @@ class TrainingResult:
 
 
 def train_networks(
-    sample: StreamedSample,
+    sample: Sample[EventStream],
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     settings: TrainingSettings,
@@ -143,7 +143,7 @@ def train_networks(
     return result
 
 
-def _scarce(sample: StreamedSample) -> Iterator[str]:
+def _scarce(sample: Sample[EventStream]) -> Iterator[str]:
     """Which windows hold too few training events for the loss to follow more than single ones."""
     ours, others = np.zeros((2, len(sample.mass) + 1), np.int64)
     for events in sample.training.pieces():
@@ -171,13 +171,13 @@ def _generator(settings: TrainingSettings, *key: int) -> Random:
     return np.random.default_rng([settings.seed, *key])
 
 
-def _networks(sample: StreamedSample, settings: TrainingSettings) -> list[PunziNet]:
+def _networks(sample: Sample[EventStream], settings: TrainingSettings) -> list[PunziNet]:
     sources = (_generator(settings, PARAMETERS, 0, n) for n in range(settings.networks))
     return [PunziNet(sample.features, *sample.scaling, settings.hidden, rng) for rng in sources]
 
 
 def loss_of(
-    sample: StreamedSample,
+    sample: Sample[EventStream],
     figure_of_merit: FigureOfMerit,
     luminosity: float,
     cross_section: float | None = None,
@@ -195,7 +195,7 @@ def loss_of(
 
 def _phase(
     index: int,
-    sample: StreamedSample,
+    sample: Sample[EventStream],
     loss: PunziLoss,
     settings: TrainingSettings,
     *,

@@ -18,7 +18,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper import baselines
 from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
 from punzinet.analysis.saved_network import Perceptron, load_network
-from punzinet.analysis.training.data import Sample, load_sample
+from punzinet.analysis.training.data import Events, Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
@@ -37,8 +37,8 @@ class _Common:
     manifest: Manifest
     output: OutputFolder
     windows: Windows
-    trained: Sample  # events of the training hypotheses
-    everything: Sample  # of all hypotheses
+    trained: Sample[Events]  # events of the training hypotheses
+    everything: Sample[Events]  # of all hypotheses
     resume: bool  # whether interrupted trainings are continued
 
     def judge(self, figure_of_merit: FigureOfMerit) -> Judge:

@@ -26,7 +26,7 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training import train
 from punzinet.analysis.training.batches import ALONE, Ranks
 from punzinet.analysis.training.checkpoint import TrainingState
-from punzinet.analysis.training.data import Sample, StreamedSample, load_sample, open_sample
+from punzinet.analysis.training.data import Events, EventStream, Sample, load_sample, open_sample
 from punzinet.analysis.training.loop import Phase
 from punzinet.analysis.training.settings import TrainingSettings
 from punzinet.analysis.types import SIGNAL, FloatArray
@@ -95,7 +95,7 @@ def run_study(
 
 
 def train_visibly(
-    sample: StreamedSample,
+    sample: Sample[EventStream],
     merit: tuple[FigureOfMerit, float],
     settings: TrainingSettings,
     output: OutputFolder,
@@ -155,7 +155,9 @@ def _outcome(trained: train.TrainedNetwork) -> dict[str, Any]:
     return {"validation_loss": loss, **how}
 
 
-def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> Sample:
+def thin_background(
+    sample: Sample[Events], share: float, rng: np.random.Generator
+) -> Sample[Events]:
     """Keep only a random share of the training background, weighted up to stand for all of it."""
     events = sample.training
     thinned = events[(events.process == SIGNAL) | (rng.random(len(events)) < share)]
@@ -163,7 +165,7 @@ def thin_background(sample: Sample, share: float, rng: np.random.Generator) -> S
     return replace(sample, training=replace(thinned, weight=weight.astype(events.weight.dtype)))
 
 
-def scale_background(sample: Sample, factors: Mapping[str, float]) -> Sample:
+def scale_background(sample: Sample[Events], factors: Mapping[str, float]) -> Sample[Events]:
     """Multiply the weights of some backgrounds, by name, with the same events."""
     # Signal, -1, is the last factor.
     factor = np.array([*(factors.get(name, 1.0) for name in sample.backgrounds), 1.0])

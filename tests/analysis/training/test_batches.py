@@ -11,7 +11,7 @@ from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.training import batches
-from punzinet.analysis.training.batches import TILE, pack
+from punzinet.analysis.training.batches import TILE, Ranks, pack
 from punzinet.analysis.training.data import load_sample, open_sample
 
 
@@ -72,6 +72,8 @@ def test_events_on_disk_are_the_same_bytes(small_sample, tmp_path, monkeypatch):
     assert on_disk.values.tobytes() == in_memory.values.tobytes()
     assert isinstance(on_disk.values.base, np.memmap)
     assert not list((tmp_path / "events").iterdir())  # nothing that a crash could leave behind
+    few = small_sample.validation[:9]  # one tile, of which the second rank has none
+    assert len(pack(small_sample, few, disk=tmp_path, ranks=Ranks(1, 2))) == 0
 
 
 def test_streamed_sample_is_the_one_in_memory(tmp_path):

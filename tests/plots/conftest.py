@@ -9,7 +9,6 @@ from hist import Hist
 from hist.axis import Regular, StrCategory
 from hist.storage import Weight
 from matplotlib.figure import Figure
-from pictures import check_figure
 from scipy.stats import norm
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
@@ -199,8 +198,3 @@ def make():
     """All makers, without the first word of their names."""
     found = {name: one for name, one in globals().items() if name.startswith("make_")}
     return SimpleNamespace(**{name.removeprefix("make_"): one for name, one in found.items()})
-
-
-@pytest.fixture(scope="session")
-def check():
-    return check_figure

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from outputs import draft
+from pictures import check_figure
 
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.observables import CANDIDATES
@@ -36,17 +37,17 @@ def test_all_figures_are_written(tmp_path, results, monkeypatch):
 
 
 @pytest.mark.parametrize("names", [METHODS, SYSTEMATICS])
-def test_every_curve_is_drawn_and_named(names, results, check):
+def test_every_curve_is_drawn_and_named(names, results):
     figure = comparison_figure(results(names), names[1], "ratio", RECOIL.parameter)
-    assert "50" in check(figure)
+    assert "50" in check_figure(figure)
     _, lower = figure.axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
     assert len(lower.lines) == len(names)
 
 
-def test_features_stand_out_among_the_observables(check):
+def test_features_stand_out_among_the_observables():
     figure = ranking_figure(RANKING, RECOIL)
-    check(figure)
+    check_figure(figure)
     (axes,) = figure.axes
     features, others = axes.containers[1], axes.containers[3]
     assert len(features.get_children()) + len(others.get_children()) == len(CANDIDATES)

@@ -6,7 +6,7 @@ import pictures
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
-from pictures import pictured
+from pictures import check_figure, pictured
 from small_data import make_manifest
 
 from punzinet.analysis.io.files import InputError
@@ -17,9 +17,9 @@ from punzinet.plots import style
 from punzinet.plots.sensitivity import sigma_min_figure
 
 
-def test_what_every_figure_says(figures, check):
+def test_what_every_figure_says(figures):
     for name, figure in figures.items():
-        said = check(figure)
+        said = check_figure(figure)
         luminous = name in {"recoil_mass", "sigma_min", "figure_of_merit"}
         assert not luminous or ("50" in said and "fb" in said), name
 

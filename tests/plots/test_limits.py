@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from pictures import pictured
+from pictures import check_figure, pictured
 from scipy.stats import norm
 
 from punzinet.analysis.limits.coupling import PublishedLimit
@@ -31,10 +31,10 @@ def test_a_figure_looks_as_it_did(make, name):
 
 
 @pytest.mark.parametrize(("known", "words"), [(0.0012, "0.0012 ± 0.0003"), (0.0, "< 0.0003")])
-def test_p_values_are_drawn_with_sigmas_and_the_global_one(make, check, known, words):
+def test_p_values_are_drawn_with_sigmas_and_the_global_one(make, known, words):
     one = make.observation(global_p_value=known)
     figure = p_value_figure(one, RECOIL, LABEL)
-    said = check(figure)
+    said = check_figure(figure)
     assert f"global p-value {words} (10,000 pseudo-experiments)" in said
     assert "injected: 30 fb at 2.5 GeV" in said
     axes, right = figure.axes
@@ -46,13 +46,13 @@ def test_p_values_are_drawn_with_sigmas_and_the_global_one(make, check, known, w
 
 
 @pytest.mark.parametrize("coupling", [False, True])
-def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coupling):
+def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(*, coupling):
     bands = np.outer([2.0, 0.5, 0.6, np.inf], [0.5, 0.7, 1.0, 1.4, 2.0])
     one = SelectionLimits("punzi-00", MASS, MASS, np.arange(4), bands, 1.1 * bands)
     training, ratio = np.array([True, False] * 2), np.array([4.0e4, 100.0, np.nan, 100.0])
     limits = Limits(MASS, training, 50.0, 0.9, ratio, {"single": one, "best": one})
     figure = limits_figure(limits, RECOIL, coupling=coupling)
-    said = check(figure)
+    said = check_figure(figure)
     assert "90 % CL" in said
     assert "BCE" in said
     (axes,), (legend,) = figure.axes, figure.legends
@@ -68,7 +68,7 @@ def test_limits_are_inside_and_named_and_unknown_ones_leave_a_gap(check, *, coup
 
 
 @pytest.mark.parametrize("strength", [1.0, 1e-6])
-def test_limits_stand_beside_published_ones_and_marks_within_reach(check, make, strength):
+def test_limits_stand_beside_published_ones_and_marks_within_reach(make, strength):
     windows = make.windows()
     mass = windows.mass
     bands = np.outer(strength * np.geomspace(3, 40, len(mass)), [0.5, 0.7, 1.0, 1.4, 2.0])
@@ -84,21 +84,21 @@ def test_limits_stand_beside_published_ones_and_marks_within_reach(check, make, 
     ]
     seen = {"published": published, "resolution": windows.resolution}
     figure = limits_figure(limits, RECOIL, coupling=True, **seen)
-    said = check(figure)
+    said = check_figure(figure)
     assert "number 1, 95 % CL" in said
     assert "number 2" not in said
     assert figure.axes[0].get_ylim()[1] < 50  # a number at another mass needs no room
     # An ending that is far above all limits and a band far above would only squeeze them.
     for mark in ("width", "4\\pi", "g-2"):
         assert (mark in said) == (strength == 1 or mark != "4\\pi"), mark
-    alone = check(limits_figure(limits, RECOIL, coupling=False, **seen))
+    alone = check_figure(limits_figure(limits, RECOIL, coupling=False, **seen))
     assert "number 2, 95 % CL" in alone
     assert "number 1" not in alone
     assert "g-2" not in alone
 
 
-def test_the_gain_is_the_ratio_of_the_medians(check):
+def test_the_gain_is_the_ratio_of_the_medians():
     figure = shape_gain_figure(FITS, RECOIL)
-    assert "counting" in check(figure)
+    assert "counting" in check_figure(figure)
     points = figure.axes[1].get_lines()[1].get_ydata()
     np.testing.assert_allclose(points, [1.5, 1.5, 1.5, np.nan])

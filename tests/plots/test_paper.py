@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pictures import pictured
+from pictures import check_figure, pictured
 
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
@@ -93,9 +93,9 @@ def figures(make):
     }
 
 
-def test_what_every_figure_says(figures, check):
+def test_what_every_figure_says(figures):
     for figure in figures.values():
-        check(figure)
+        check_figure(figure)
 
 
 @pictured("ensembles", "discontinuities")

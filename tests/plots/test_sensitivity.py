@@ -1,6 +1,7 @@
 """Curves of networks against the mass."""
 
 import numpy as np
+from pictures import check_figure
 
 from punzinet.plots import sensitivity as plots
 from punzinet.plots.sensitivity import Curve, sigma_min_figure
@@ -24,13 +25,13 @@ def test_several_networks_give_mean_and_standard_error(make):
     assert any(np.array_equal(line.get_ydata(), curve.sigma) for line in drawn)
 
 
-def test_windows_in_which_nothing_passes_are_limits(make, check):
+def test_windows_in_which_nothing_passes_are_limits(make):
     sensitivity = make.sensitivity(np.random.default_rng(1), names=("bce-00", "punzi-00"))
     bce, punzi = (sensitivity.networks[name] for name in ("bce-00", "punzi-00"))
-    assert "no background" not in check(sigma_min_figure(sensitivity, "m"))
+    assert "no background" not in check_figure(sigma_min_figure(sensitivity, "m"))
     bce.optimal.effective[[5, 6]] = punzi.single.effective[[6, 7]] = 0
     drawn = [of(sensitivity, "m") for of in (plots.figure_of_merit_figure, sigma_min_figure)]
-    assert all("no background" in check(figure) for figure in drawn)
+    assert all("no background" in check_figure(figure) for figure in drawn)
     lines = [line for figure in drawn for axes in figure.axes for line in axes.lines]
     lines = [line for line in lines if line.get_markerfacecolor() == "white"]
     marked = [line.get_marker() + str((10 * line.get_xdata()).round()) for line in lines]

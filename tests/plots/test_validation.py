@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.text import Text
+from pictures import check_figure
 
 from punzinet.analysis.simulation.published import PublishedNumber
 from punzinet.analysis.simulation.pythia import BINS, fill
@@ -15,21 +16,21 @@ NUMBERS = [
 ]
 
 
-def test_a_ratio_without_a_value_is_not_drawn(check):
+def test_a_ratio_without_a_value_is_not_drawn():
     figure = validation.ratios_figure(NUMBERS)
-    check(figure)
+    check_figure(figure)
     lines = [line for line in figure.axes[0].get_lines() if line.get_marker() in {"o", "D"}]
     drawn = sorted(np.concatenate([line.get_xdata() for line in lines]))
     assert len(drawn) == len(NUMBERS) - 1
     assert drawn == sorted(row.ratio for row in NUMBERS if row.ratio is not None)
 
 
-def test_spectra_say_what_they_are(check):
+def test_spectra_say_what_they_are():
     rng, drawn = np.random.default_rng(1), {}
     for name, edges in BINS.items():
         ours, theirs = rng.uniform(edges[0], edges[-1], (2, 9000))
         drawn[name] = fill(edges, ours, np.ones(9000), theirs)
     figure = validation.spectra_figure(drawn, "of what")
-    check(figure)
+    check_figure(figure)
     words = [text.get_text() for text in figure.findobj(Text)]
     assert {"Pythia 8", "of what", "ours / Pythia"} <= set(words)

@@ -71,19 +71,6 @@ def test_what_is_too_improbable_for_a_number_is_no_zero(make):
     assert observed_table(one, [3]).rows[0][6].text == "< 10⁻³⁰⁰"
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, "Pseudo-data of background and 30 fb at 2.5 GeV, 50 fb⁻¹"),
-        ({"injected": {}}, "Pseudo-data of background, 50 fb⁻¹"),
-        ({"source": "data", "injected": {}, "luminosity": 62.8}, "Data, 62.8 fb⁻¹"),
-    ],
-)
-def test_a_table_says_what_was_counted(make, changes, said):
-    table = observed_table(make.observation(**changes))
-    assert table.caption.startswith(f"{said}: upper limits on σ·B at 90 % CL")
-
-
 def test_the_table_says_what_a_parameter_does_and_what_too_few_events_know(tmp_path):
     """A background of which a parameter doubles one third, and an efficiency that it lowers."""
     ones, mass = np.ones(2), np.array([1.0, 2.0])

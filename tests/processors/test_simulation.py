@@ -126,7 +126,8 @@ def test_a_killed_run_is_continued(made, tmp_path, monkeypatch):
         run(tmp_path, small("signal", "tautau"))
     assert not results_in(tmp_path)
     run(tmp_path, small("signal", "tautau"))
-    assert len(calls) == len(MASSES) + 2 + 1  # signal, a pilot run, its background, what was lost
+    # Signal, a pilot run, two batches of its background, and what was lost.
+    assert len(calls) == len(MASSES) + 1 + 2 + 1
     assert contents(tmp_path) == contents(made.root)
 
 

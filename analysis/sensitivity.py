@@ -29,11 +29,6 @@ class Selection:
     sigma_min_error: Column  # one standard deviation from the finite simulated sample in fb
     effective: Column  # simulated background events (Σw)²/Σw² behind it; 0 where none was found
 
-    def __post_init__(self) -> None:
-        """Raise ValueError if columns differ in length."""
-        if len({np.shape(column) for column in vars(self).values()}) != 1:
-            raise ValueError("columns of a selection differ in length")
-
     @property
     def bound(self) -> BoolArray:
         """(H,) where no background was found, and σ_min is an upper limit."""
@@ -119,7 +114,8 @@ class Sensitivity(Judged):
             networks = _NETWORKS.validate_python(content["networks"])
             rows, merit = content["hypotheses"], content["figure_of_merit"]
             selections = (getattr(one, cut) for one in networks.values() for cut in CUTS)
-            if any(len(selection.cut) != len(rows) for selection in selections):
+            columns = (column for selection in selections for column in vars(selection).values())
+            if any(column.shape != (len(rows),) for column in columns):
                 raise ValueError(f"columns need {len(rows)} numbers")
             about = FigureOfMerit.model_validate(merit), float(content["luminosity"])
             return cls(*read_hypotheses(rows), *about, networks)

@@ -106,16 +106,11 @@ def global_p_value(
     number: int,
     seed: int,
 ) -> Global:
-    """Global p-value of a scan whose smallest local p-value is `smallest`.
+    """Global p-value of a scan whose smallest local p-value, as `observe` finds it, is `smallest`.
 
-    Args:
-        experiments: Of the S points; where there is none nothing is searched for.
-        cells: Of their windows.
-        background: Events expected in each cell, (C,).
-        error: Statistical errors of these, (C,).
-        smallest: Local p-value, as `observe` finds it.
-        number: Of pseudo-experiments.
-        seed: Of their random numbers.
+    The experiments are those of the S points; where there is none nothing is searched for. In the
+    cells of their windows background is expected, (C,) events with statistical errors. There are
+    so many pseudo-experiments.
     """
     models = [one for one in experiments if one is not None]
     if not models:

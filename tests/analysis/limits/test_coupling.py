@@ -63,11 +63,6 @@ def test_shipped_limits_have_a_source_and_say_how_well_they_are_known():
     assert all("arXiv" in one.source and one.accuracy for one in shipped)
 
 
-def test_published_limits_are_read_and_what_is_none_is_refused(tmp_path):
-    (one,) = coupling.read_published([written(tmp_path / "a.yaml")])
-    assert (one.mass, one.limit, one.confidence_level) == ((0.5, 1.0), (20.0, 3.0), 0.95)
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -130,16 +130,6 @@ def test_roostats_finds_the_same_limits_and_root_opens_the_histograms(fitted, tm
         assert found[sample["name"]] == [0, *sample["data"], 0]
 
 
-def test_cabinetry_finds_an_injected_signal(fitted):
-    workspace, limits = fitted
-    model, _ = cabinetry.model_utils.model_and_data(workspace)
-    parameters, poi = np.array(model.config.suggested_init()), model.config.poi_index
-    parameters[poi] = injected = 3 * limits[2]
-    asimov = model.expected_data(parameters).tolist()
-    fit = cabinetry.fit.fit(model, asimov, tolerance=1e-3)
-    assert fit.bestfit[poi] == pytest.approx(injected, rel=1e-3)
-
-
 def shapes(workspace, sample):
     """The bins of a sample one sigma up and down over the nominal ones, (2, B), if they vary."""
     (one,) = (s for s in workspace["channels"][0]["samples"] if s["name"] == sample)

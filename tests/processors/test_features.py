@@ -177,7 +177,7 @@ def datasets(ntuples):
 def observe(datasets, ntuples, wide_windows):
     """Observables of a share of the small ntuples."""
 
-    def run(share=1.0, chunk_size=700):
+    def run(share=1.0, chunk_size=1900):
         shares = dict.fromkeys(datasets, share)
         processor = ObservableProcessor(datasets.values(), wide_windows, shares)
         return run_processor(processor, ntuples, chunk_size)
@@ -208,7 +208,7 @@ def test_networks_train_on_the_same_events(observe, datasets, ntuples, wide_wind
 
 
 def test_a_share_is_the_same_in_all_chunks(observe):
-    everything, some, again = observe(), observe(0.3), observe(0.3, chunk_size=311)
+    everything, some, again = observe(), observe(0.3), observe(0.3, chunk_size=1100)
     np.testing.assert_array_equal(some.observables, again.observables)
     n = len(everything.weight)
     assert len(some.weight) == pytest.approx(0.3 * n, abs=5 * np.sqrt(n))

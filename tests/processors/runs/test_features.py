@@ -37,6 +37,13 @@ def done(tmp_path_factory, ntuples):
     return run(make_manifest(ntuples), tmp_path_factory.mktemp("output"))
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A file of less signal, for chunks that are small."""
+    path = tmp_path_factory.mktemp("few") / "signal.root"
+    return write_ntuple(path, make_events(1, 6 * 300, np.repeat(MASSES, 300)))
+
+
 @pytest.fixture
 def written(monkeypatch):
     """Tensors that are written from now on."""
@@ -170,7 +177,7 @@ def test_a_damaged_tensor_is_made_again(done, tmp_path, ntuples):
     assert contents(tmp_path) == contents(done.root)
 
 
-def test_events_that_are_there_twice_are_reported(tmp_path, ntuples):
+def test_events_that_are_there_twice_are_reported(tmp_path, few):
     """Ten events of another file, and five of the same file; candidates are no duplicates."""
     first, second = make_events(2, 900), make_events(2, 300)
     first["event"][1] = first["event"][0]
@@ -180,7 +187,7 @@ def test_events_that_are_there_twice_are_reported(tmp_path, ntuples):
     events = enumerate((first, second))
     paths = [str(write_ntuple(tmp_path / f"{n}.root", columns)) for n, columns in events]
     files = {"process": "tautau", "files": paths}
-    manifest = make_manifest({**ntuples, "tautau": files}, features={"chunk_size": 450})
+    manifest = make_manifest({"signal": few, "tautau": files}, features={"chunk_size": 450})
     output = run(manifest, tmp_path / "output")
     datasets = datasets_of(output.completeness)
     assert datasets["tautau"]["duplicates"] == {"events": 15, "by_file": {paths[1]: 15}}
@@ -208,12 +215,10 @@ def again(*order):
         (EVENTS, ("data", None), ("second", "a", "with", "600", 1.0)),
     ],
 )
-def test_what_counts_more_than_once_is_said_with_what_it_makes(
-    a, other, expected, tmp_path, ntuples
-):
+def test_what_counts_more_than_once_is_said_with_what_it_makes(a, other, expected, tmp_path, few):
     """In one file, in two datasets of a process, of two processes, of simulation and data."""
     path = write_ntuple(tmp_path / "a.root", a)
-    files = {"signal": ntuples["signal"], "first": {"process": "tautau", "files": [str(path)]}}
+    files = {"signal": few, "first": {"process": "tautau", "files": [str(path)]}}
     if other:
         process, events = other
         path = write_ntuple(tmp_path / "b.root", events) if events else path
@@ -242,13 +247,13 @@ def test_events_of_another_mass_are_others_though_numbered_alike(tmp_path, ntupl
 
 @pytest.mark.parametrize("kind", ["mktree", "mkrntuple"])
 @pytest.mark.parametrize(("policy", "kept"), [("all", 900), ("first", 896), ("single", 893)])
-def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, ntuples, kind, policy, kept):
+def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, few, kind, policy, kept):
     """Two candidates, two on both sides of a border between chunks, and three at the end."""
     events = make_events(2, 900)
     for first, last in ((0, 1), (449, 450), (897, 899)):
         events["event"][first : last + 1] = events["event"][first]
     path = write_ntuple(tmp_path / "tautau.root", events, kind=kind)
-    files = {"signal": ntuples["signal"], "tautau": path}
+    files = {"signal": few, "tautau": path}
     manifest = make_manifest(files, features={"chunk_size": 450, "candidates": policy})
     output = run(manifest, tmp_path / "output")
     counts = datasets_of(output.features_cutflow)

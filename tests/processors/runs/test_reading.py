@@ -77,7 +77,7 @@ def test_background_is_scaled_up_and_mixed_signal_taken_whole(ntuples, tmp_path)
 
 def completeness(ntuples, folder, background, *, allow_missing=True):
     """What is said of the small files with another background; nothing may go wrong."""
-    manifest = make_manifest({**ntuples, **background}, features={"chunk_size": 500})
+    manifest = make_manifest({**ntuples, **background}, features={"chunk_size": 2000})
     output = make_features(manifest, folder, allow_missing=allow_missing)
     return json.loads(output.completeness.read_text())
 

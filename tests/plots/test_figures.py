@@ -110,7 +110,6 @@ def test_labels_of_saved_figures_are_on_the_page_and_not_on_numbers(tmp_path, ma
     with in_style_of(figures=FigureSettings(formats=("svg",))):
         for name, figure in make.figures(masses=3, events=20, epochs=2).items():
             style.save(figure, tmp_path, name)  # keeps them where they are
-            figure.draw_without_rendering()
             for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
                 if not axis.label.get_text():
                     continue

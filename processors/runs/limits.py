@@ -195,7 +195,7 @@ def _observe(
     *,
     known: Yields,
     injected: Mapping[float, float] | None,
-    spectra: tuple[Spectrum, Spectrum] | None = None,
+    spectra: tuple[Spectrum, Spectrum] | None,
 ) -> Observation:
     """Write what is counted behind the single cut of a network, and what that means.
 

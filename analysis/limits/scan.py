@@ -1,28 +1,42 @@
-"""Scan points of an observation: their windows, what is expected there, and what is counted.
+"""A scan: its points, what is expected and counted there, and its global p-value.
 
-Scan points are all hypotheses and masses between them, so close that the scan covers every mass
+**Points** are all hypotheses and masses between them, so close that the scan covers every mass
 from the lightest to the heaviest: events between the windows of two hypotheses count there.
 
-Pseudo-data stands in for data, to rehearse: each simulated event that judges occurs as often as
+**Pseudo-data** stands in for data, to rehearse: each simulated event that judges occurs as often as
 a Poisson distribution with its weight as the mean says, at the target luminosity.
+
+**Global p-values** are those of pseudo-experiments that share events between windows. The edges of
+all windows cut the window variable into disjoint cells, and a window is a sum of neighbouring ones.
+Cells are filled with Poisson counts of the background that they expect, times factors drawn for
+each pseudo-experiment: one for each systematic uncertainty, common to all cells, and one for the
+finite simulated sample of each cell. So windows that overlap share their events, and all of them
+their uncertainties.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+from scipy.special import ndtr
 
-from punzinet.analysis.cuts import RankedEvents, selected, unseen_background
+from punzinet.analysis.cuts import NONE_FOUND, RankedEvents, selected, unseen_background
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.tensor_events import TensorEvents
-from punzinet.analysis.limits.model import Yields
-from punzinet.analysis.types import SIGNAL, FloatArray, IntArray
+from punzinet.analysis.limits.model import CountingExperiment, Yields
+from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
+from punzinet.analysis.limits.sidebands import Spectrum
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
 MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
 #: Numbers of equal parts of the step from one hypothesis to the next: masses stay short.
 PARTS = np.array([2, 4, 5, 8, 10, 16, 20, 25, 40, 50, 80, 100])
+BLOCK = 500  # pseudo-experiments at a time: bounds memory
+STEPS = 30  # to the best size of a peak
+LEVEL = 1.0  # significance whose upcrossings are counted: low enough that there are many
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +122,154 @@ def draw_pseudo_data(
             )
         times[own] = rng.poisson(mean)
     return times
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Disjoint cells of the window variable, of which S windows are sums."""
+
+    edges: FloatArray  # (C + 1,) ascending
+    start: IntArray  # (S,) first cell of each window
+    stop: IntArray  # (S,) one past the last
+
+    @classmethod
+    def of(cls, low: FloatArray, high: FloatArray) -> Self:
+        """Cells of windows with these edges, (S,) each."""
+        edges = np.unique(np.concatenate([low, high]))
+        return cls(edges, np.searchsorted(edges, low), np.searchsorted(edges, high))
+
+    def windows(self, cells: FloatArray | IntArray) -> FloatArray:
+        """Sum columns of cells (..., C) to those of windows (..., S)."""
+        before = np.zeros((*cells.shape[:-1], cells.shape[-1] + 1))
+        np.cumsum(cells, axis=-1, out=before[..., 1:])
+        return before[..., self.stop] - before[..., self.start]
+
+    def nearest(self, counts: BoolArray) -> tuple[BoolArray, IntArray]:
+        """Find the nearest, by its centre, of the windows that hold a cell and count, (S,).
+
+        Returns whether there is one, and its index, (C,) each.
+        """
+        index = np.arange(len(self.edges) - 1)
+        holds = (self.start[:, None] <= index) & (index < self.stop[:, None]) & counts[:, None]
+        centre = self.edges[self.start] + self.edges[self.stop]
+        distance = np.abs(centre[:, None] - self.edges[1:] - self.edges[:-1])
+        return np.any(holds, axis=0), np.argmin(np.where(holds, distance, np.inf), axis=0)
+
+
+def likeliest(
+    windows: Windows, cells: Cells, seen: Spectrum, simulation: Spectrum, around: int
+) -> int:
+    """Where a signal is likeliest by the shape of its peak: a window, of S, near a given one.
+
+    There the likelihood of what is seen, with a Gaussian peak of the best size above the simulated
+    background, is largest, of all windows whose centres lie in the one given. Counts alone do not
+    tell neighbours apart where windows are wide and the background is steep. Few events are
+    simulated: what counts is their density within one width, which holds one event at least.
+    """
+    edges = cells.edges
+    middle = (edges[1:] + edges[:-1]) / 2
+    near = np.interp(middle, windows.centre, windows.sigma)
+    low, high = (middle - near).clip(edges[0]), (middle + near).clip(max=edges[-1])
+    one = simulation.weight.sum() / max(len(simulation.weight), 1) or 1.0
+    background = np.diff(edges) * np.maximum(simulation.sums(low, high)[0], one) / (high - low)
+    counts = seen.sums(edges[:-1], edges[1:])[0]
+    inside = (windows.low[around] < windows.centre) & (windows.centre < windows.high[around])
+    centre, sigma = (of[inside, None] for of in (windows.centre, windows.sigma))
+    peak = np.diff(ndtr((edges - centre) / sigma))
+    size = np.full_like(centre, 1.0 + counts.sum())
+    for _ in range(STEPS):  # expectation and maximisation
+        share = size * peak / (size * peak + background)
+        size = (counts * share).sum(axis=1, keepdims=True) / peak.sum(axis=1, keepdims=True)
+    signal = size * peak
+    gain = (counts * np.log1p(signal / background) - signal).sum(axis=1)
+    return int(np.flatnonzero(inside)[np.argmax(gain)])
+
+
+class Global(NamedTuple):
+    """How often background alone gives a p-value anywhere as small as the smallest observed."""
+
+    p_value: float  # share of pseudo-experiments
+    error: float  # statistical; where the share is 0, what it is below at 68 %
+    upcrossings: Upcrossings
+
+
+def global_p_value(
+    experiments: Sequence[CountingExperiment | None],
+    cells: Cells,
+    background: FloatArray,
+    error: FloatArray,
+    *,
+    smallest: float,
+    number: int,
+    seed: int,
+) -> Global:
+    """Global p-value of a scan whose smallest local p-value, as `observe` finds it, is `smallest`.
+
+    The experiments are those of the S points; where there is none nothing is searched for. In the
+    cells of their windows background is expected, (C,) events with statistical errors. There are
+    so many pseudo-experiments.
+    """
+    models = [one for one in experiments if one is not None]
+    if not models:
+        return Global(1.0, 0.0, Upcrossings(0.0, LEVEL, 1.0))
+    searched = np.array([one is not None for one in experiments], dtype=bool)
+    start, stop = cells.start[searched], cells.stop[searched]
+    cells = Cells(cells.edges, start, stop)
+    with ThreadPoolExecutor() as pool:
+        thresholds, slopes = zip(
+            *pool.map(lambda one: _thresholds(one, smallest), models), strict=True
+        )
+    reached, above = np.array(thresholds).T
+    names = [*dict.fromkeys(name for slope in slopes for name in slope)]
+    factors = np.array([[slope.get(name, 0.0) for name in names] for slope in slopes]).T
+    expected = np.array([one.background for one in models])
+    events, effective = _expected(cells, expected, background, error)
+    _, nearest = cells.nearest(np.ones(len(models), dtype=bool))
+    factors = factors[:, nearest]
+    random = np.random.default_rng(seed)
+    passed = crossings = 0
+    for first in range(0, number, BLOCK):
+        toys = min(BLOCK, number - first)
+        # Not by BLAS, whose last digits depend on the number of threads.
+        drawn = np.einsum("tn,nc->tc", random.standard_normal((toys, len(names))), factors)
+        mean = events * np.exp(drawn)
+        mean *= random.standard_gamma(effective, mean.shape) / effective
+        counts = cells.windows(random.poisson(mean))
+        passed += int((counts >= reached).any(axis=1).sum())
+        high = counts >= above
+        crossings += int((high[:, 1:] & ~high[:, :-1]).sum())
+    # No smaller than the local one, whatever so many experiments say.
+    share = max(passed / number, smallest) if passed else 0.0
+    mean_crossings, local = crossings / number, float(significance(smallest))
+    estimate = smallest + mean_crossings * np.exp((LEVEL**2 - local**2) / 2)
+    uncertain = max(NONE_FOUND / number, smallest)
+    if passed:
+        uncertain = float(np.sqrt(share * (1 - share) / number))
+    return Global(share, uncertain, Upcrossings(mean_crossings, LEVEL, min(float(estimate), 1.0)))
+
+
+def _thresholds(
+    one: CountingExperiment, smallest: float
+) -> tuple[tuple[int, int], dict[str, float]]:
+    """Counts that reach the smallest p-value and `LEVEL`, and the effect of each uncertainty."""
+    sums = Sums(one)
+    counts = sums.threshold(smallest), sums.threshold(float(ndtr(-LEVEL)))
+    return counts, dict(zip(one.factors, sums.slope.tolist(), strict=False))
+
+
+def _expected(
+    cells: Cells, windows: FloatArray, background: FloatArray, error: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Events of cells, and the effective number of simulated ones behind them, (C,) each.
+
+    What the nearest window expects, of (S,), scales them. Where no simulated event lies in a
+    window, what it expects all the same is spread over those of its cells that lie in no other.
+    """
+    found = (sums := cells.windows(background)) > 0
+    inside, nearest = cells.nearest(found)
+    events = background * (windows / np.where(found, sums, np.inf))[nearest]
+    empty, nearest = cells.nearest(~found)
+    width = np.diff(cells.edges)
+    unseen = width * (windows / cells.windows(width))[nearest]
+    effective = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
+    return np.where(empty & ~inside, unseen, events), effective

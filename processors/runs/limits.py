@@ -19,11 +19,16 @@ from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.limits.binned import expected_limits
 from punzinet.analysis.limits.datacard import write_workspaces
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits, points, possible
-from punzinet.analysis.limits.global_p import Cells, global_p_value, likeliest
 from punzinet.analysis.limits.model import CountingExperiment, Yields, measure_yields
 from punzinet.analysis.limits.observed import Observation, observe
 from punzinet.analysis.limits.result import Limits, SelectionLimits, known_sigma_over_g2
-from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
+from punzinet.analysis.limits.scan import (
+    Cells,
+    Scan,
+    draw_pseudo_data,
+    global_p_value,
+    likeliest,
+)
 from punzinet.analysis.limits.shape import ShapeLimits, Templates
 from punzinet.analysis.limits.sidebands import (
     Spectrum,

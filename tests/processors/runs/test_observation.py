@@ -14,11 +14,10 @@ from small_runs import linked, make_features, save_network, untrained
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.limits.global_p import global_p_value
 from punzinet.analysis.limits.model import measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
-from punzinet.analysis.limits.scan import Scan, draw_pseudo_data
+from punzinet.analysis.limits.scan import Scan, draw_pseudo_data, global_p_value
 from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.training.data import judging_events, load_sample

@@ -63,11 +63,6 @@ class Scan:
         sigma = np.interp(windows.search.centre(mass), windows.centre, windows.sigma)
         return cls(Windows(mass, sigma, tested, tested, none, windows.search), position)
 
-    @property
-    def mass(self) -> FloatArray:
-        """Their masses in GeV, (S,)."""
-        return self.windows.mass
-
     def interpolate(self, values: FloatArray) -> FloatArray:
         """Values of the hypotheses (..., H) at all scan points, linear in the mass in between."""
         below, above = (end(self.position).astype(int) for end in (np.floor, np.ceil))
@@ -80,7 +75,7 @@ class Scan:
         The background among the `events` that judge, and have these network outputs, is counted;
         efficiency, and shared systematic effects, are interpolated.
         """
-        kept, own, count = ~events.signal, len(known.backgrounds), len(self.mass)
+        kept, own, count = ~events.signal, len(known.backgrounds), len(self.windows)
         found, code = np.unique(events.process[kept], return_inverse=True)
         others = [name for name in found.tolist() if name not in known.backgrounds]
         names, cut = (*known.backgrounds, *others), np.full(count, known.cut[0])

@@ -226,7 +226,7 @@ def _observe(
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity
     yields = scan.yields(known, judging, logit).scaled(scale)
-    experiments = CountingExperiment.all_of(yields, scan.mass, luminosity, settings)
+    experiments = CountingExperiment.all_of(yields, scan.windows.mass, luminosity, settings)
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
     if spectra is not None:
@@ -253,7 +253,7 @@ def _observe(
         confidence_level=level,
         network=expected.selections["single"].network,
         cut=cut,
-        mass=scan.mass,
+        mass=scan.windows.mass,
         hypothesis=scan.windows.training,
         efficiency=yields.efficiency,
         background=background,
@@ -263,7 +263,7 @@ def _observe(
         expected=counting_limits(experiments, level),
         **found._asdict(),
         sigma_over_g2=np.exp(scan.interpolate(np.log(expected.sigma_over_g2))),
-        likeliest_mass=float(scan.mass[best]),
+        likeliest_mass=float(scan.windows.mass[best]),
         global_p_value=share.p_value,
         global_error=share.error,
         experiments=settings.experiments,

@@ -48,7 +48,7 @@ def test_the_windows_of_a_scan_leave_no_mass_out_and_overlap_by_half(mass, sigma
 
 
 def test_points_between_have_short_masses():
-    found = Scan.of(windows_of(MASS, widths(0.0))).mass.tolist()
+    found = Scan.of(windows_of(MASS, widths(0.0))).windows.mass.tolist()
     for masses in ([1.0, 1.05, 1.1], [5.0, 5.025, 5.05], [7.0, 7.02, 7.04]):
         first = found.index(masses[0])
         assert found[first : first + 3] == masses
@@ -57,8 +57,8 @@ def test_points_between_have_short_masses():
 def test_what_is_known_stays_and_between_two_it_is_linear():
     scan = Scan.of(windows_of([1.0, 2.0, 3.0, 4.0], [1.0, 1.2, 2.0, 3.0]))
     found = scan.interpolate(np.array([1.0, 3.0, np.nan, 5.0]))
-    expected = np.interp(scan.mass, [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, np.nan, 5.0])
-    np.testing.assert_allclose(found, np.where(scan.mass < 4, expected, 5.0))
+    expected = np.interp(scan.windows.mass, [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, np.nan, 5.0])
+    np.testing.assert_allclose(found, np.where(scan.windows.mass < 4, expected, 5.0))
 
 
 def models_of(background, size=0.0, effective=1e9):

@@ -146,7 +146,7 @@ def test_a_background_between_windows_only_is_counted_like_any_other(judged, don
 def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know_of_signal(judged):
     scan, known, events, logit = judged
     yields, behind = scan.yields(known, events, logit), logit >= known.cut[0]
-    own = int(np.flatnonzero(scan.mass == 2.1)[0])
+    own = int(np.flatnonzero(scan.windows.mass == 2.1)[0])
 
     def count(signal, seed):
         times = draw_pseudo_data(events, 50.0, signal, seed) * behind
@@ -157,7 +157,7 @@ def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know
     for seed in range(200):
         alone, more = (count(signal, seed) for signal in ({}, {2.1: 40.0}))
         assert (more >= alone).all()
-        assert not (more - alone)[scan.mass >= 3].any()  # whose windows lie apart
+        assert not (more - alone)[scan.windows.mass >= 3].any()  # whose windows lie apart
         counts.append((alone, more - alone))
     background, signal = np.mean(counts, axis=0)
     expected = yields.background.sum(axis=0)

@@ -200,9 +200,9 @@ def global_p_value(
 ) -> Global:
     """Global p-value of a scan whose smallest local p-value, as `observe` finds it, is `smallest`.
 
-    The experiments are those of the S points; where there is none nothing is searched for. In the
-    cells of their windows background is expected, (C,) events with statistical errors. There are
-    so many pseudo-experiments.
+    The experiments are those of the S points; where there is none nothing is searched for. The
+    background is what each cell of their windows expects, (C,) events with statistical errors.
+    `number` is that of pseudo-experiments.
     """
     models = [one for one in experiments if one is not None]
     if not models:

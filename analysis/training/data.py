@@ -108,7 +108,7 @@ class StoredEvents:
 
 #: Events that can be gone through any number of times, always in the same order.
 EventStream = Events | StoredEvents
-#: What the parts of a sample are: a sample of either kind is a sample of event streams.
+#: Which of both the parts of a sample are.
 Part_co = TypeVar("Part_co", bound=EventStream, covariant=True)
 
 

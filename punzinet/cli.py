@@ -34,7 +34,7 @@ from punzinet.analysis.io.files import (
     read_result,
 )
 from punzinet.analysis.io.output import versions
-from punzinet.analysis.io.workers import heard_once
+from punzinet.analysis.io.workers import heard_once, interrupt
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.processors.ledger import read_progress
 from punzinet.stages import CHAIN, STAGES
@@ -339,9 +339,9 @@ def _talk(
 
 def main() -> None:
     """Run a command; whatever goes wrong ends in one sentence and an exit code, see `app`."""
-    interrupt = heard_once(partial(signal.default_int_handler, signal.SIGINT, None))
+    handler = heard_once(interrupt)
     for number in (signal.SIGINT, signal.SIGTERM):  # the second one from batch systems
-        signal.signal(number, interrupt)
+        signal.signal(number, handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=PLAIN)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from types import FrameType
 #: Seconds in which a signal repeats the one before: torchrun passes on what its processes had from
 #: the terminal already, and people press Ctrl-C twice.
 REPEATS = 2.0
+#: Seconds in which a command ends after Ctrl-C, or is ended.
+PATIENCE = 15.0
 #: What torchrun tells its processes. Other launchers set some of it, which means nothing here.
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
              "TORCHELASTIC_RUN_ID")  # fmt: skip
@@ -44,6 +47,25 @@ def heard_once(act: Callable[[], None]) -> Callable[[int, FrameType | None], Non
             raise KeyboardInterrupt
 
     return handle
+
+
+def interrupt() -> None:
+    """Raise KeyboardInterrupt; what has not ended within `PATIENCE` is ended.
+
+    It may strike where locks of the futures of a pool are held. They then stay so, and the pool
+    would wait for them for ever when it is shut down.
+    """
+    timer = threading.Timer(PATIENCE, end_interrupted)
+    timer.daemon = True
+    timer.start()
+    raise KeyboardInterrupt
+
+
+def end_interrupted(*_: object) -> None:
+    """Say that this process was interrupted, and end it at once, as a handler of signals may."""
+    sys.stderr.write("punzinet: interrupted; the same command goes on.\n")
+    sys.stderr.flush()
+    os._exit(130)
 
 
 def rank_and_count() -> tuple[int, int]:

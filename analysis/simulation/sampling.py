@@ -44,7 +44,8 @@ _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
 TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
 with the generator's default cut, and this one reproduces it."""
-_AIMED_MASSES: Final = (1.2, 7.6)  # recoil masses aimed at, GeV: enough passes outside anyway
+_AIMED_MASSES: Final = (1.2, 8.8)  # recoil masses aimed at, GeV: below, enough passes anyway
+_LESS_AIMED: Final = (7.6, 0.4)  # mass from which on more passes, and the exponent of factors there
 _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 
 _FIELDS: Final = ("weight", "f8"), ("mass", "f8"), ("number", "i8")
@@ -228,8 +229,9 @@ def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
     low, high = np.square(_AIMED_MASSES)
     inside = np.flatnonzero((m2_recoil > low) & (m2_recoil < high))
     networks = json.loads(_NETWORKS.read_text(encoding="utf-8"))
-    likeness = [_likeness(network, features[inside]) for network in networks]
-    factors[inside] = largest ** np.max(likeness, axis=0)
+    likeness = np.max([_likeness(network, features[inside]) for network in networks], axis=0)
+    likeness[m2_recoil[inside] > _LESS_AIMED[0] ** 2] *= _LESS_AIMED[1]
+    factors[inside] = largest**likeness
     return factors
 
 

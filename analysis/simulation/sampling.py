@@ -37,7 +37,7 @@ from punzinet.analysis.types import BoolArray, FloatArray, Random
 BATCH: Final = 200_000  # trials of a batch; bounds the memory of a worker
 _FEWEST: Final = 20_000  # trials of a stratum at least, which measure its cross-section
 _PILOT_RATE: Final = 2000.0  # pilot trials of a stratum per fb^-1: more events, more of them rare
-_AIMED_RATE: Final = 230_000.0  # trials per fb^-1 of a process, shared out for what is aimed at
+_AIMED_RATE: Final = 270_000.0  # trials per fb^-1 of a process, shared out for what is aimed at
 COPIES: Final = 2  # events that may come from one trial: measured differently, but not independent
 _HEADROOM: Final = 1.2  # factor on the trials that weights ask for, where `COPIES` do not suffice
 _INTEGRATION, _PILOT, _PRODUCTION = 1, 2, 3
@@ -45,7 +45,7 @@ TWO_PHOTON_MASS: Final = 0.5
 """Least mass of the pair in the total two-photon cross-section, GeV: the published number comes
 with the generator's default cut, and this one reproduces it."""
 _AIMED_MASSES: Final = (1.2, 8.8)  # recoil masses aimed at, GeV: below, enough passes anyway
-_LESS_AIMED: Final = (7.6, 0.4)  # mass from which on more passes, and the exponent of factors there
+_LESS_AIMED: Final = 7.6  # mass above which more passes: the roots of the factors are enough
 _NETWORKS: Final = Path(__file__).with_name("pilot_networks.json")
 
 _FIELDS: Final = ("weight", "f8"), ("mass", "f8"), ("number", "i8")
@@ -230,8 +230,7 @@ def aim_factors(events: GeneratedEvents, largest: float) -> FloatArray:
     inside = np.flatnonzero((m2_recoil > low) & (m2_recoil < high))
     networks = json.loads(_NETWORKS.read_text(encoding="utf-8"))
     likeness = np.max([_likeness(network, features[inside]) for network in networks], axis=0)
-    likeness[m2_recoil[inside] > _LESS_AIMED[0] ** 2] *= _LESS_AIMED[1]
-    factors[inside] = largest**likeness
+    factors[inside] = largest ** (likeness * np.where(m2_recoil[inside] > _LESS_AIMED**2, 0.5, 1.0))
     return factors
 
 

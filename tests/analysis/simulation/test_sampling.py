@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from punzinet.analysis.constants import MUON_MASS
 from punzinet.analysis.features import dimuon_kinematics
 from punzinet.analysis.manifest.sections import Scale
-from punzinet.analysis.simulation import mumugamma, sampling
+from punzinet.analysis.simulation import mumugamma, sampling, twophoton
 from punzinet.analysis.simulation.events import GeneratedEvents
 from punzinet.analysis.simulation.signal import SignalGenerator
 
@@ -105,12 +105,23 @@ def test_aimed_background_has_the_same_spectra_and_more_events_where_it_looks_li
     assert second[3, 6:].sum() ** 2 / other[3, 6:].sum() > 2 * first[3, 6:].sum()
 
 
+def test_high_masses_are_aimed_at_by_the_roots_of_the_factors():
+    stratum = next(one for one in twophoton.strata(DETECTOR) if "2.00 < Q2 < 4.00" in one.name)
+    events = stratum.generate(np.random.default_rng(1), np.full(300_000, SQRT_S))
+    events = events.pick(events.weight > 0)
+    recoil = np.outer(events.sqrt_s, [1, 0, 0, 0]) - events.mu_plus - events.mu_minus
+    mass, factors = np.sqrt(mass2(recoil).clip(min=0)), sampling.aim_factors(events, 40.0)
+    assert factors[(mass > 7.6) & (mass < 8.8)].max() == pytest.approx(np.sqrt(40))
+    assert factors[(mass > 1.2) & (mass < 7.6)].max() == pytest.approx(40)
+    np.testing.assert_array_equal(factors[(mass < 1.2) | (mass > 8.8)], 1)
+
+
 def test_trials_go_where_what_is_aimed_at_has_large_weights():
     flat, none = (sampling.Counts(trials=1000, aimed_weight2=w) for w in (1000.0, 0.0))
     steep = sampling.Counts(trials=1000, aimed_weight2=9000.0)
     one, three, least = sampling.needed_trials([flat, steep, none], size(100.0))
     assert three == pytest.approx(3 * one, rel=1e-6)
-    assert one + three == pytest.approx(23_000_000, rel=1e-6)
+    assert one + three == pytest.approx(27_000_000, rel=1e-6)
     assert least == 20_000
 
 

@@ -105,6 +105,16 @@ def test_cuts_are_those_of_an_exhaustive_search(figure, columns, training):
     assert mean[candidates == cut] == pytest.approx(mean[possible].min(), rel=1e-12)
 
 
+def test_no_cut_gains_by_emptying_a_window():
+    """Two events of background, far apart: behind the first one, less is known than in front."""
+    logit, process = np.array([3.0, 2.0, 1.0, 0.0], np.float32), np.array([-1, 0, -1, 0])
+    columns = logit, np.array([0.2, 0.5, 0.01, 0.5]), process, np.zeros(4, int), np.ones(4, int)
+    events = rank(columns, 1)
+    (limit,) = exact.unseen_background(events)
+    assert limit == pytest.approx(exact.NONE_FOUND * 0.5)
+    assert exact.best_cuts(events, np.ones(1, bool), PLAIN, *MERIT) == ([1.0], 1.0)
+
+
 @pytest.mark.parametrize("weight", [0.02, 3.0])
 def test_unseen_background_is_the_upper_limit_of_the_most_signal_like_weights(weight):
     rng, n = np.random.default_rng(2), 200

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 
-from punzinet.analysis.folds import FOLDS, fold_of, uniform_of
+from punzinet.analysis.folds import FOLDS, _mix, fold_of, uniform_of
 
 
 def identity(n):
     return [np.full(n, 12), np.arange(n) // 1000, np.arange(n), np.zeros(n, dtype=np.int64)]
+
+
+def test_mixing_is_that_of_the_published_splitmix64():
+    # First outputs of the reference implementation for the seed 1234567.
+    golden, state, result = 0x9E3779B97F4A7C15, 1234567, []
+    for _ in range(3):
+        result.append(int(_mix(np.uint64(state), np.int64(0))))
+        state = (state + golden) % 2**64
+    assert result == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
 def test_folds_are_equally_full_and_independent_of_the_order():

@@ -167,3 +167,9 @@ def test_points_that_lie_far_apart_are_no_obstacle():
     (limits,) = SIGNAL * counting_limits([alike(1e5, 0.5)], 0.9)
     expected = [88.842759, 4190.2073, 48256.164, 213833.44, 595401.85]
     assert limits == pytest.approx(expected, rel=1e-6)
+
+
+def test_many_events_are_asymptotic():
+    experiments = [alike(400.0, 1e6, 0.02)]
+    asymptotic, counting = (limits(experiments, 0.9)[0, 2] for limits in BOTH)
+    assert counting == pytest.approx(asymptotic, rel=0.02)

@@ -15,6 +15,7 @@ from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FOLDS = 5  # number of folds of equal expected size
+IDENTITY = ("experiment", "run", "event", "production")  # what tells events apart
 
 
 class Folds(NamedTuple):

@@ -28,7 +28,7 @@ from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
 from punzinet.plots.limits import limits_figure, p_value_figure, shape_gain_figure
-from punzinet.plots.network_output import TOLERANCE, Cuts, Outputs, outputs_figure
+from punzinet.plots.network import TOLERANCE, Cuts, Outputs, outputs_figure
 from punzinet.plots.report.lookup import read_yields
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history

@@ -25,8 +25,13 @@ from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
-from punzinet.plots.network import feature_space_figure, network_figure
-from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
+from punzinet.plots.network import (
+    Cuts,
+    Outputs,
+    feature_space_figure,
+    network_figure,
+    outputs_figure,
+)
 from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, Curves, ratio_figure
 from punzinet.plots.training_history import COLUMNS, Evolution, loss_evolution_figure, read_history
 

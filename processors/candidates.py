@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from punzinet.analysis.features import MuonPairs
+from punzinet.analysis.folds import IDENTITY
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
-from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA, DatasetInfo, chunk_of
+from punzinet.processors.datasets import BEAM, CHARGES, MOMENTA, DatasetInfo, chunk_of
 from punzinet.processors.opening import is_remote, open_file, patiently, reading
 
 READ = "entries read"

@@ -27,7 +27,6 @@ from punzinet.analysis.types import FloatArray
 if TYPE_CHECKING:
     from punzinet.processors.preflight import InputFile  # which imports this module
 
-IDENTITY = ("experiment", "run", "event", "production")
 MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
 CHARGES = ("charge1", "charge2")

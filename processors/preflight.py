@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple, TypeVar
 
+from punzinet.analysis.folds import IDENTITY
 from punzinet.analysis.io.files import InputError, checksum
 from punzinet.analysis.manifest.datasets import Dataset
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import FACTOR, factor_branches, factor_name
 from punzinet.processors import opening
-from punzinet.processors.datasets import BEAM, CHARGES, IDENTITY, MOMENTA
+from punzinet.processors.datasets import BEAM, CHARGES, MOMENTA
 
 T = TypeVar("T")
 #: Files looked at at the same time: most of it is waiting for disks and networks.

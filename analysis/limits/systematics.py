@@ -28,7 +28,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.cuts import RankedEvents, selected
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.folds import identity_hash
+from punzinet.analysis.folds import IDENTITY, identity_hash
 from punzinet.analysis.io.files import Column, InputError, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
@@ -47,7 +47,6 @@ from punzinet.analysis.windows import Windows
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
-IDENTITY = ("experiment", "run", "event", "production")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd: masses of one identity differ
 
 

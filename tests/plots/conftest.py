@@ -21,7 +21,7 @@ from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra as plots
 from punzinet.plots import style
 from punzinet.plots.limits import limits_figure
-from punzinet.plots.network_output import Cuts, Outputs, outputs_figure
+from punzinet.plots.network import Cuts, Outputs, outputs_figure
 from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.training_history import COLUMNS, Phase, history_figure
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure

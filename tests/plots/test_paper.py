@@ -12,8 +12,13 @@ from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.search import RECOIL
 from punzinet.plots import paper
-from punzinet.plots.network import feature_space_figure, isosurface, network_figure
-from punzinet.plots.network_output import Cuts, outputs_figure
+from punzinet.plots.network import (
+    Cuts,
+    feature_space_figure,
+    isosurface,
+    network_figure,
+    outputs_figure,
+)
 from punzinet.plots.sensitivity import ratio_figure
 from punzinet.plots.training_history import loss_evolution_figure
 

@@ -13,9 +13,9 @@ from outputs import datasets_of, entries_of, read_tensors
 from pages import ROOT, blocks
 from small_data import make_events, with_beams, write_ntuple
 
+from punzinet.analysis.folds import IDENTITY
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.processors.datasets import IDENTITY
 
 README, PAGE = ROOT / "README.md", ROOT / "docs" / "ntuples.md"
 #: What basf2 writes in place of characters that a branch name must not hold.

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from outputs import entries_of
 from small_data import MASSES, kinematics_of, make_events, make_manifest, write_ntuple
 
-from punzinet.analysis.folds import Folds, fold_of
+from punzinet.analysis.folds import IDENTITY, Folds, fold_of
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
 from punzinet.processors import features
-from punzinet.processors.datasets import IDENTITY, DatasetInfo, describe_datasets
+from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import scan_identities
 from punzinet.processors.features import FeatureProcessor, ObservableProcessor, PeakProcessor
 from punzinet.processors.preflight import preflight

@@ -60,17 +60,17 @@ def drawn(output):
 def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     said = execute(REHEARSAL)
     one = Observation.read(output.observed)
-    assert (one.source, one.injected, one.luminosity) == ("pseudo-data", {2.5: 1.5}, 50.0)
-    assert "Pseudo-data of background and 1.5 fb at 2.5 GeV" in said["limits --inject 2.5:1.5fb"]
+    assert (one.source, one.injected, one.luminosity) == ("pseudo-data", {2.5: 3.0}, 50.0)
+    assert "Pseudo-data of background and 3 fb at 2.5 GeV" in said["limits --inject 2.5:3fb"]
     assert set(drawn(output)) == {"observed_p_value", "observed_cross_section"}
     for text in drawn(output).values():
         assert "Pseudo-data (Simulation)" in text
     assert "Pseudo-data of background" in output.report.read_text()
-    assert "limits: pseudo-data is observed (--inject 2.5:1.5fb)." in punzinet("status")
+    assert "limits: pseudo-data is observed (--inject 2.5:3fb)." in punzinet("status")
     hidden = r"has hidden data; .* run `punzinet features --unblind` first"
     with pytest.raises(InputError, match=hidden):
         punzinet("limits", "--unblind")
-    assert "limits: up to date" in punzinet("limits", "--inject", "2.5:1.5fb")
+    assert "limits: up to date" in punzinet("limits", "--inject", "2.5:3fb")
 
     said = execute(UNBLINDING)["limits --unblind"]
     one = Observation.read(output.observed)

@@ -131,11 +131,12 @@ class SearchSettings(Section):
     @model_validator(mode="after")
     def _means_something(self) -> Self:
         for name in self.columns:
-            if name in OBSERVABLES or name in TENSOR_COLUMNS or not name.isidentifier():
+            taken = name in {*OBSERVABLES, *TENSOR_COLUMNS} or name.startswith("punzinet_")
+            if taken or not name.isidentifier():
                 raise ValueError(
-                    f"`columns` names {name!r}, which is an observable, a column of the tensors "
-                    "or no plain name; choose another, and say under `branches` of the datasets "
-                    "which branch it is"
+                    f"`columns` names {name!r}, which is an observable, a column of the tensors or "
+                    "of friend trees, or no plain name; choose another, and say under `branches` "
+                    "of the datasets which branch it is"
                 )
         known = [*OBSERVABLES, *self.columns]
         for key, names in (("features", self.features), ("variable", (self.variable,))):

@@ -179,9 +179,11 @@ def windows_from_fits(
 
     Where fluctuations nest the windows of two neighbouring fits in one another, the less precise of
     the two counts as not good, for the widths of true peaks change slowly with the mass. InputError
-    if not one fit is good, or the windows stay nested after interpolation.
+    if not one fit is good, a good one lies outside of its window, or the windows stay nested after
+    interpolation.
     """
     fits = list(fits)
+    _check_means(mass, fits, search)
     columns = [(fit.sigma, fit.sigma_error) if fit else (np.nan, np.nan) for fit in fits]
     while True:
         good = np.array([fit is not None and fit.problem is None for fit in fits], dtype=bool)
@@ -205,6 +207,18 @@ def windows_from_fits(
         worst = int(pair[np.argmax(np.where(good[pair], error[pair] / sigma[pair], -1.0))])
         if (fit := fits[worst]) is not None:
             fits[worst] = replace(fit, problem="window nested in its neighbour's")
+
+
+def _check_means(mass: FloatArray, fits: Sequence[PeakFit | None], search: Search) -> None:
+    """Raise InputError if a well fitted peak lies outside of its own window."""
+    for m, fit in zip(mass, fits, strict=True):
+        if fit is not None and fit.problem is None and abs(fit.mean) > HALF_WIDTH * fit.sigma:
+            raise InputError(
+                f"The peak of generated mass {m:g} GeV lies {abs(fit.mean) / fit.sigma:.1f} sigmas "
+                f"{'above' if fit.mean > 0 else 'below'} that mass in {search.variable.title}, "
+                "outside of its window: check `mass` or the branch of the generated mass, and that "
+                "`frame`, `branches` and `beams` are those of the files."
+            )
 
 
 def interpolate_sigma(

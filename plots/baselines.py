@@ -86,9 +86,11 @@ def comparison_figure(
 def _running_mean(values: FloatArray) -> FloatArray:
     """Mean over `NEIGHBOURS` neighbouring masses, fewer at the ends, without what is infinite."""
     finite = np.isfinite(values)
-    kernel = np.ones(NEIGHBOURS)
-    total = np.convolve(np.where(finite, values, 0.0), kernel, "same")
-    count = np.convolve(finite.astype(float), kernel, "same")
+    kernel, half = np.ones(NEIGHBOURS), NEIGHBOURS // 2
+    total, count = (
+        np.convolve(column, kernel)[half : half + len(values)]  # "same" is never below the kernel
+        for column in (np.where(finite, values, 0.0), finite.astype(float))
+    )
     with np.errstate(invalid="ignore"):  # 0 / 0 where all are infinite
         return np.asarray(total / count)
 

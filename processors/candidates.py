@@ -287,8 +287,8 @@ def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
         if not 0 <= entry < tree.num_entries:
             return None
         where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-        values = (tree[name].array(**where)[0] for name in branches)
-        return [int(np.nan_to_num(value)) for value in values]
+        values = (int(np.nan_to_num(tree[name].array(**where)[0])) for name in branches)
+        return [(value + 2**63) % 2**64 - 2**63 for value in values]  # as an int64 holds it
 
     def look() -> list[list[int] | None]:
         unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"

@@ -35,7 +35,8 @@ class IdentityProcessor(ChunkProcessor):
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
-        hashes = identity_hash(**read_identity(dataset, events), dataset=dataset.process)
+        identity = collision(dataset, read_identity(dataset, events))
+        hashes = identity_hash(**identity, dataset=dataset.process)
         # Events of another mass are others, even if every job numbers its own from zero.
         hashes ^= _GOLDEN * read_hypothesis(dataset, events).astype(np.uint64)
         # Equal neighbours are candidates of one event.
@@ -51,6 +52,12 @@ class IdentityProcessor(ChunkProcessor):
         """What a hash depends on: where the identity is read from, and the generated mass."""
         read = dataset.columns, dataset.missing
         return [dataset.process, dataset.mass, dataset.hypotheses, *read]
+
+
+def collision(dataset: DatasetInfo, identity: Mapping[str, IntArray]) -> dict[str, IntArray]:
+    """The identity, without what reprocessing changes: a collision is measured only once."""
+    same = {"production": np.zeros_like(identity["event"])} if dataset.is_data else {}
+    return {**identity, **same}
 
 
 def summarise(identity: Mapping[str, IntArray]) -> dict[str, Any]:

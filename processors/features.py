@@ -21,7 +21,7 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
-from punzinet.processors.duplicates import further_candidates, summarise
+from punzinet.processors.duplicates import collision, further_candidates, summarise
 
 NO_WINDOW = "dropped: {} in no window"
 NOT_ITS_WINDOW = "dropped: {} outside the window of the generated mass"
@@ -97,7 +97,10 @@ class FeatureProcessor(ChunkProcessor):
         rows = np.concatenate([*map(np.flatnonzero, (candidates.alive, between))])
         table = make_table(candidates, rows, start, stop)
         result = {"cutflow": candidates.cutflow, "odd": candidates.odd}
-        result |= {"unsaid": candidates.unsaid(), **summarise(candidates.identity)}
+        result |= {
+            "unsaid": candidates.unsaid(),
+            **summarise(collision(dataset, candidates.identity)),
+        }
         if dataset.is_signal:
             all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
             inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]

@@ -255,7 +255,7 @@ def _like(manifest: Manifest, name: str | None) -> "Dataset":
     if name not in manifest.datasets:
         raise InputError(f"--dataset {name}: the manifest only has {', '.join(manifest.datasets)}.")
     # Of whatever mass the events are, nothing needs to know.
-    return manifest.datasets[name].model_copy(update={"mass": 1.0})
+    return manifest.datasets[name].model_copy(update={"mass": 1.0, "variation_of": None})
 
 
 def _targets(files: Sequence[str], to: Path | None) -> list[Path]:

@@ -39,6 +39,7 @@ from punzinet.analysis.windows import Windows
 
 FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
 DOUBLINGS = 7  # of their end, at most: a hundred times as far
+SUSPICIOUS, MANY = 2.0, 100.0  # times as many events as expected, or half; of so many
 SIGNIFICANT = 3.0  # sigmas of an excess that may be a signal in the sidebands of others
 
 
@@ -262,6 +263,12 @@ def write_sidebands(
     check = close(windows, settings, training, judging)
     pull, far = check.pull[np.isfinite(check.pull)], bands.outer[bands.outer > settings.outer]
     said = [f"Sidebands normalise the background at {bands.usable.sum()} of {len(windows)} masses."]
+    expected, count = bands.expected.sum(), bands.count.sum()
+    if max(expected, count) > MANY and not 1 <= SUSPICIOUS * count / expected <= SUSPICIOUS**2:
+        said.append(
+            f"They hold {count / expected:.3g} times the events that simulation expects there: if "
+            "that is not how wrong it is, the luminosity of the data is, and all limits with it."
+        )
     if len(far):
         said.append(
             f"At {len(far)} of them fewer than {FEWEST:g} events are expected up to "

@@ -236,7 +236,7 @@ class Dataset(Section, OfProcess):
 def _matching(pattern: Path) -> list[str]:
     """Files that a pattern matches, sorted; folders that exist are no part of it."""
     folder = next(one for one in pattern.parents if os.path.lexists(one))
-    found = glob.glob(str(pattern.relative_to(folder)), root_dir=folder)
+    found = glob.glob(str(pattern.relative_to(folder)), root_dir=folder, recursive=True)
     return sorted(str(folder / name) for name in found)
 
 

@@ -47,6 +47,8 @@ PROCESSES = {
 }
 """Processes of the default data and how figures write them."""
 
+TAKEN = (DATA, "data_obs", "unseen")
+"""Names that mean something else, in manifests, data cards and workspaces."""
 _TRIED = re.compile(r"^(function-|tuple\[|dict\[|constrained-|\[key\]$)")
 """How pydantic calls what it tried of several types, among the keys of a problem."""
 LARGEST = 1e18
@@ -118,8 +120,9 @@ class Manifest(sections.Section):
     def _means_something(self) -> Self:
         for key, value in leaves(self.model_dump()):
             _check_number(key, value)  # also what was a text before
-        if DATA in self.processes:
-            raise ValueError("`processes`: `data` is measured, so it must not be listed there")
+        for name in TAKEN:
+            if name in self.processes:
+                raise ValueError(f"`processes`: no process can be called {name}; name it otherwise")
         for dataset in self.datasets.values():
             self._check_dataset(dataset)
         signals = [d for d in self.part().datasets.values() if d.is_signal]

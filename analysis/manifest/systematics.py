@@ -18,7 +18,8 @@ DIRECTIONS = ("up", "down")
 FACTOR = "weight:"
 """Beginning of the columns of tensors that hold factors on weights, as ``weight:NAME:up``."""
 INHERITED = ("process", "simulate", "tree", "branches", "frame", "missing", "mass", "period")
-"""What a dataset has from the one that it is a variation of, unless it says otherwise."""
+"""What a dataset has from the one that it is a variation of, unless it says otherwise; of branches,
+each."""
 EVENTS = ("files", "tree", "branches", "frame", "missing", "detector")
 """What says which events a dataset holds."""
 RESERVED = ("luminosity", "efficiency", "signal_statistics", "background", "sidebands",
@@ -125,6 +126,8 @@ def inherited(content: Any) -> Any:
         if "files" in one:
             own.pop("simulate", None)
         found[name] = own | one
+        if isinstance(one.get("branches"), dict) and isinstance(own.get("branches"), dict):
+            found[name]["branches"] = own["branches"] | one["branches"]
     return {**content, "datasets": found}
 
 

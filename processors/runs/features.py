@@ -8,7 +8,7 @@ import itertools
 import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
+from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors import candidates, duplicates
 from punzinet.processors.datasets import Chunk, DatasetInfo
@@ -72,8 +73,7 @@ def run_features(
         windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
         processor = FeatureProcessor(datasets.values(), windows, folder)
         chunks = _make_tensors(reading, processor, folder)
-        if given is None:
-            _check_efficiencies(chosen, datasets, chunks)
+        _check_efficiencies(reading, datasets, chunks)
         names = [part["file"] for part in chunks.values()]
         _put(folder, tensors, names)
     recipe = manifest.features.model_dump(mode="json")
@@ -82,17 +82,22 @@ def run_features(
     if given is None:
         windows.write(output.windows, settings)
         write_spectra(output.peaks, peaks)
-    fates, complete, twice = {}, {}, chosen.remarks
+    fates, complete, remarks = {}, {}, chosen.remarks
     shared = _shared_files(() if stage == "variations" else reading.files, output.completeness)
     for name, counts in processor.merge(chunks).items():
         dataset = datasets[name]
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
-        twice += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
+        remarks += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
+        if not (dataset.is_signal or dataset.is_data or counts["cutflow"][-1]["entries"]):
+            remarks.append(
+                f"Dataset {name}: none of its entries lies in a window, so it is no background to "
+                "anything; see to it that its momenta and beams are in GeV."
+            )
     files.write_json(written[0], {"provenance": settings, "datasets": fates})
     written += write_cutflow(written[0], fates)
-    content: dict[str, Any] = {"provenance": settings, "datasets": complete, "twice": twice}
+    content: dict[str, Any] = {"provenance": settings, "datasets": complete, "twice": remarks}
     if reading.allow_missing:
         content["missing"] = [file._asdict() for file in reading.missing]
     files.write_json(written[1], content)
@@ -166,42 +171,51 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
 
 
 def _check_efficiencies(
-    manifest: Manifest, datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]
+    reading: Reading, datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]
 ) -> None:
-    """Check the efficiency of signal in every period."""
-    signals = [one for one in manifest.datasets.values() if one.is_signal]
-    for period in dict.fromkeys(one.period for one in signals):
-        own = [one.name for one in signals if one.period == period]
-        parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset in own}
-        share = manifest.luminosity_of(own[0]) / manifest.luminosity
-        check_efficiencies(datasets[own[0]], parts, manifest.correction * share)
+    """Check how much signal was generated, of every dataset by itself."""
+    manifest, shares = reading.manifest, reading.shares()
+    for name, section in manifest.datasets.items():
+        if not section.is_signal:
+            continue
+        dataset, parts = datasets[name], [p for c, p in chunks.items() if c.dataset == name]
+        correction = manifest.correction * manifest.luminosity_of(name) / manifest.luminosity
+        made = np.array([section.generated_at(mass) or 0 for mass in dataset.hypotheses])
+        check_efficiencies(dataset, parts, correction, shares.get(name, 1.0) * made)
+        there = sum(part["hypotheses"] for part in parts)[:, 0] > 0
+        if section.simulate is None and isinstance(section.generated, int):
+            gone, held = (dataset.hypotheses[(made > 0) & rows] for rows in (~there, there))
+            if len(gone):
+                raise files.InputError(
+                    f"Dataset {name}: `generated: {section.generated}` counts for every mass, but "
+                    f"no usable entry is of {', '.join(f'{mass:g}' for mass in gone)} GeV; if it "
+                    "holds only some masses, say how many events of each: `generated: {"
+                    f"{', '.join(f'{mass:g}: {section.generated}' for mass in held)}}}`."
+                )
 
 
 def check_efficiencies(
-    dataset: DatasetInfo, chunks: Mapping[Chunk, Any], correction: float
+    dataset: DatasetInfo, parts: Collection[Any], correction: float, generated: FloatArray
 ) -> None:
     """Refuse signal of which more is usable than was generated, by results of a `FeatureProcessor`.
 
-    All of it is of the period of this dataset, whose share of the luminosity is part of the
-    correction.
+    They are of all chunks of a dataset, with (H,) generated events; the share of its period in the
+    luminosity is part of the correction.
 
     The number of events that pass is never larger than that of all; what fluctuates is their
     weights. Further candidates of an event may come on top. InputError names the first mass.
     """
-    parts = chunks.values()
     usable, _, inside, weight, squares = sum(part["hypotheses"] for part in parts).T
     scale = np.where(dataset.scale > 0, dataset.scale, np.inf)  # 0 if that mass has other datasets
-    generated = correction / scale
     variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0) / scale**2
-    found = np.maximum(weight / scale, inside * generated)
+    found = np.maximum(weight, inside * correction) / scale
     limit = generated * (1 + 1e-9) + FLUCTUATION * np.sqrt(variance)
     for m in np.flatnonzero(found > limit + sum(part["further"] for part in parts)):
         raise files.InputError(
-            f"Dataset {', '.join({chunk.dataset: 0 for chunk in chunks})}: the weights of "
-            f"{usable[m]:.0f} usable entries of {dataset.hypotheses[m]:g} GeV sum up to "
-            f"{found[m]:.6g}, an efficiency of {found[m] / generated[m]:.4g} of {generated[m]:.6g} "
-            "generated events; correct `generated`, which counts events before any selection, the "
-            "weights or `corrections`."
+            f"Dataset {dataset.name}: the weights of {usable[m]:.0f} usable entries of "
+            f"{dataset.hypotheses[m]:g} GeV sum up to {found[m]:.6g}, but only {generated[m]:.6g} "
+            "events were generated; correct `generated`, which counts events before any selection, "
+            "the weights or `corrections`."
         )
 
 

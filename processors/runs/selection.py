@@ -1,5 +1,6 @@
 """The selection stage: from ntuples and a network to the final spectra."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import hypothesis_rows
 from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import judging_factors
+from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.selection import Judging, SelectionProcessor
@@ -26,8 +28,9 @@ def run_selection(
     What is finished is not done again; the options are those of `open_reading`. InputError if
     anything is wrong with the input, or the network has no cut.
     """
-    saved = load_network(output.network(network))
-    cut, windows, unblind = saved.single_cut, saved.windows, options.get("unblind", False)
+    windows = Windows.read(output.windows)  # of these events, whichever the network was trained in
+    saved = replace(load_network(output.network(network), windows.search), windows=windows)
+    cut, unblind = saved.single_cut, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     folds = manifest.training.folds  # as in the sensitivity of the network
     judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))

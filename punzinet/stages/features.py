@@ -47,6 +47,23 @@ def say_seen(context: Context) -> None:
         console.print("[yellow]Unblinded[/yellow]: all of the data is seen.", markup=True)
     elif context.manifest.has_data:
         console.print(f"Blinded: only {context.manifest.blinding} is seen; --unblind shows all.")
+        _say_partly_seen(context)
+
+
+def _say_partly_seen(context: Context) -> None:
+    """Say which windows reach beyond the region that is hidden, if it is one."""
+    from punzinet.analysis.windows import Windows
+
+    windows = Windows.read(context.output.windows)
+    low, high = map(windows.search.variable.signed_mass, (windows.low, windows.high))
+    ends = context.manifest.blinding.signal_region or ()
+    if partly := [(low < end) & (end < high) for end in ends if end > 0]:  # below 0 goes with 0
+        masses = windows.mass[sum(partly) > 0].tolist()
+        if masses:
+            console.print(
+                f"The windows of {', '.join(f'{mass:g}' for mass in masses)} GeV reach beyond that "
+                "region, and part of what is in them is seen.", style="yellow", soft_wrap=True,
+            )  # fmt: skip
 
 
 def say_trial(output: OutputFolder, stage: str) -> None:

@@ -42,7 +42,7 @@ SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
 
-#: Six colours made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270).
+#: Made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270), but for slate.
 SKY, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
 PURPLE, GREY, VIOLET, SLATE = "#964a8b", "#9c9ca1", "#7a21dd", "#5d606b"
 BLUE = "#2756c5"  # of lines: so dark that in grey, too, it is not the orange one

@@ -67,7 +67,7 @@ class FeatureProcessor(ChunkProcessor):
     Background is kept if it lies in at least one window, signal if it lies in the window of
     its own generated mass. What lies between two windows counts as dropped, but is in the table,
     for scans between the hypotheses. The output is by dataset: its cutflow, and its table unless
-    there is a folder for tables: it has to hold one of each dataset, for one Parquet file a chunk.
+    there is a folder for tables, with a Parquet file a chunk in a folder of its own.
     """
 
     def __init__(

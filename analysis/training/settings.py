@@ -5,9 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from punzinet.analysis.folds import Folds
-from punzinet.analysis.manifest.sections import Section
+from punzinet.analysis.manifest.sections import Positive, Section
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 

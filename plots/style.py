@@ -140,7 +140,7 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def mass_axis(axes: Axes, mass: FloatArray, parameter: str) -> None:
-    """Label the mass of the hypotheses (H,) in GeV, written so, with a margin at both ends."""
+    """Label the mass of hypotheses (H,) in GeV as the `parameter`, with a margin at both ends."""
     margin = 0.03 * max(float(mass[-1] - mass[0]), 1.0)
     axes.set_xlim(mass[0] - margin, mass[-1] + margin)
     axes.set_xlabel(f"{parameter} [GeV]")
@@ -160,7 +160,7 @@ def process_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def signal_looks(masses: Iterable[float], parameter: str) -> Iterator[tuple[dict[str, Any], float]]:
-    """Colour, dash and label of up to three signals, whose mass is written so, and each mass."""
+    """Colour, dash and label of up to three signals by their `parameter`, and the mass of each."""
     for line, mass in zip(SIGNAL_LINES, sorted(masses), strict=False):
         yield {**line, "label": f"${parameter.strip('$')} = {mass:g}$ GeV"}, mass
 

@@ -44,7 +44,7 @@ shape: limits ## the same by fits of the spectrum around each mass, and what the
 plots: limits ## figures, as PDF, PNG and SVG
 	@$(PUNZINET) plot $(PLACE)
 
-report: plots ## everything on one page, $(OUTPUT)/report.html
+report: plots ## everything on one page, report.html of the output folder
 	@$(PUNZINET) report $(PLACE)
 
 paper: features ## figures and claims of the paper, with ensembles of networks (NETWORKS=25)
@@ -87,7 +87,7 @@ format: $(READY) ## put the code into shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-bench: $(READY) ## measured speed and memory, in $(OUTPUT)/bench.json
+bench: $(READY) ## measured speed and memory, bench.json of the output folder
 	@$(VENV)/bin/python tests/bench/run.py --output "$(OUTPUT)"
 
 lock: ## newest versions that fit together, with their hashes, into requirements.lock

@@ -75,7 +75,7 @@ class ScaledFold:
         """Variances (P + 1, H) of what passes, from the finite number of simulated events.
 
         A sum is the total T of the whole sample times the fraction f that passes, a ratio of
-        sums of the validation events. With Q the scaled sums of squares, of those that pass
+        sums of the events of this fold. With Q the scaled sums of squares, of those that pass
         and of all, its variance is T² var f + f² var T = Q (1 - 2f) + f² (Q_all + var T).
         """
         fraction = np.divide(sums, self.total, out=np.zeros_like(sums), where=self.total > 0)

@@ -97,9 +97,9 @@ class FigureOfMerit(Section):
     chosen; the paper's mean is ruled by the masses with the largest σ_min, to the geometric mean a
     percent of one mass counts as much as of any other"""
     a: float = Field(3.0, gt=0)
-    """Significance of a discovery, in sigmas."""
+    """significance of a discovery in sigmas"""
     b: float = Field(1.28155, gt=0)
-    """Confidence level of an exclusion, in one-sided sigmas; 1.28155 is 90 %."""
+    """confidence level of an exclusion in one-sided sigmas; 1.28155 is 90 %"""
     background_uncertainty: Relative | Literal["measured"] | dict[str, Relative] = 0.0
     """relative systematic uncertainty of the background: one number for all of it together, or one
     for each process by name, independent of one another, or what is measured of `systematics`"""

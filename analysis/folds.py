@@ -16,6 +16,8 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FOLDS = 5  # number of folds of equal expected size
 IDENTITY = ("experiment", "run", "event", "production")  # what tells events apart
+#: Odd, so that its multiples differ: what tells masses of one identity apart.
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Folds(NamedTuple):
@@ -84,7 +86,7 @@ def _mix_in(states: NDArray[np.uint64], numbers: IntArray) -> None:
 @njit(nogil=True, cache=True)
 def _mix(state: np.uint64, number: np.int64) -> np.uint64:
     """One step of splitmix64 (Steele, Lea, Flood 2014), a bijection that scatters all bits."""
-    x = (state ^ np.uint64(number)) + np.uint64(0x9E3779B97F4A7C15)
+    x = (state ^ np.uint64(number)) + GOLDEN
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

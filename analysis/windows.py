@@ -15,7 +15,7 @@ import scipy
 
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError, read_result, write_json
-from punzinet.analysis.manifest.sections import MASS_TOLERANCE, read_hypotheses
+from punzinet.analysis.manifest.sections import MASS_TOLERANCE, ROLES, read_hypotheses
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, SEARCH, Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -103,7 +103,7 @@ class Windows:
         """Write windows.json."""
         columns = {name: getattr(self, name).tolist() for name in ("mass", "sigma", "low", "high")}
         columns["source"] = np.where(self.fitted, "fitted", "interpolated").tolist()
-        columns["role"] = np.where(self.training, "training", "validation").tolist()
+        columns["role"] = np.where(self.training, *ROLES).tolist()
         columns["fit"] = [PEAK_FIT.dump_python(fit) for fit in self.fits]
         rows = zip(*columns.values(), strict=True)
         hypotheses = [dict(zip(columns, row, strict=True)) for row in rows]

@@ -1,1 +1,1 @@
-"""One module a figure, each a function from typed inputs to a matplotlib figure."""
+"""Figures, each a function from typed inputs to a matplotlib figure."""

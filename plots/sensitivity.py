@@ -67,7 +67,7 @@ Curves = Mapping[str, tuple[Curve, str]]
 
 
 def sigma_min_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
-    """Draw σ_min of the cuts against the mass, written so, and the ratio of BCE to Punzi-net."""
+    """Draw σ_min of the cuts against the mass, a `parameter`, and the ratio of BCE to Punzi-net."""
     curves = _curves(sensitivity)
     bce, punzi = (curves.get(CURVES[i][0]) for i in (0, 2))
     ratios = [(bce[0].over(punzi[0]), "#333333")] if bce and punzi else []

@@ -42,7 +42,7 @@ SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
 EFFICIENCY, BACKGROUND = "signal efficiency", "background events"
 
-#: Six colours made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270).
+#: Made for colour-blind readers and for overlaps (M. A. Petroff, arXiv:2107.02270), but for slate.
 SKY, ORANGE, RED = "#5790fc", "#f89c20", "#e42536"
 PURPLE, GREY, VIOLET, SLATE = "#964a8b", "#9c9ca1", "#7a21dd", "#5d606b"
 BLUE = "#2756c5"  # of lines: so dark that in grey, too, it is not the orange one
@@ -140,7 +140,7 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def mass_axis(axes: Axes, mass: FloatArray, parameter: str) -> None:
-    """Label the mass of the hypotheses (H,) in GeV, written so, with a margin at both ends."""
+    """Label the mass of hypotheses (H,) in GeV as the `parameter`, with a margin at both ends."""
     margin = 0.03 * max(float(mass[-1] - mass[0]), 1.0)
     axes.set_xlim(mass[0] - margin, mass[-1] + margin)
     axes.set_xlabel(f"{parameter} [GeV]")
@@ -160,7 +160,7 @@ def process_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def signal_looks(masses: Iterable[float], parameter: str) -> Iterator[tuple[dict[str, Any], float]]:
-    """Colour, dash and label of up to three signals, whose mass is written so, and each mass."""
+    """Colour, dash and label of up to three signals by their `parameter`, and the mass of each."""
     for line, mass in zip(SIGNAL_LINES, sorted(masses), strict=False):
         yield {**line, "label": f"${parameter.strip('$')} = {mass:g}$ GeV"}, mass
 

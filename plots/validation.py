@@ -61,7 +61,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
 
 @style.style()
 def spectra_figure(spectra: Mapping[str, "Spectrum"], process: str) -> Figure:
-    """Draw the shapes of all spectra of one process, written so, each above its ratio.
+    """Draw the shapes of all spectra of a `process`, as figures write it, each above its ratio.
 
     Ratios of bins with too few events to be judged are pale.
     """

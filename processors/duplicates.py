@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from punzinet.analysis.folds import identity_hash
+from punzinet.analysis.folds import GOLDEN, identity_hash
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import atomic_path, file_digest
 from punzinet.analysis.types import IntArray
@@ -26,7 +26,6 @@ from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, nam
 #: Events of a file are usually in the order of these, the first one changing least often.
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
 SLICES: Final = 1024  # ranges of hashes that can be merged one by one
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its multiples differ
 AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of one slice
 
 
@@ -38,7 +37,7 @@ class IdentityProcessor(ChunkProcessor):
         identity = collision(dataset, read_identity(dataset, events))
         hashes = identity_hash(**identity, dataset=dataset.process)
         # Events of another mass are others, even if every job numbers its own from zero.
-        hashes ^= _GOLDEN * read_hypothesis(dataset, events).astype(np.uint64)
+        hashes ^= GOLDEN * read_hypothesis(dataset, events).astype(np.uint64)
         # Equal neighbours are candidates of one event.
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
         borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)

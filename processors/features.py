@@ -67,7 +67,7 @@ class FeatureProcessor(ChunkProcessor):
     Background is kept if it lies in at least one window, signal if it lies in the window of
     its own generated mass. What lies between two windows counts as dropped, but is in the table,
     for scans between the hypotheses. The output is by dataset: its cutflow, and its table unless
-    there is a folder for tables: it has to hold one of each dataset, for one Parquet file a chunk.
+    there is a folder for tables, with a Parquet file a chunk in a folder of its own.
     """
 
     def __init__(
@@ -96,11 +96,9 @@ class FeatureProcessor(ChunkProcessor):
             start, stop, between = own, own + 1, np.zeros_like(between)
         rows = np.concatenate([*map(np.flatnonzero, (candidates.alive, between))])
         table = make_table(candidates, rows, start, stop)
-        result = {"cutflow": candidates.cutflow, "odd": candidates.odd}
-        result |= {
-            "unsaid": candidates.unsaid(),
-            **summarise(collision(dataset, candidates.identity)),
-        }
+        identity = collision(dataset, candidates.identity)
+        result = {"cutflow": candidates.cutflow, "odd": candidates.odd, **summarise(identity)}
+        result["unsaid"] = candidates.unsaid()
         if dataset.is_signal:
             all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
             inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]

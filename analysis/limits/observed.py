@@ -33,7 +33,7 @@ from punzinet.analysis.limits.expected import (
     possible,
 )
 from punzinet.analysis.limits.model import CountingExperiment
-from punzinet.analysis.limits.result import BANDS, check_columns
+from punzinet.analysis.limits.result import BANDS, Coupled, check_columns
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FARTHEST = 8.0  # sigmas of the uncertainties to which points of an average are moved at most
@@ -54,7 +54,7 @@ class Upcrossings(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
+class Observation(Coupled):
     """What is counted behind the single cut at S scan points, and what it means.
 
     Scan points are all hypotheses and points between neighbouring ones, in ascending order.
@@ -91,10 +91,6 @@ class Observation:
         check_columns(self, len(self.mass), ["expected"])
         if len(self.mass) == 0 or not np.all(np.diff(self.mass) > 0):
             raise ValueError("mass: needs ascending values")
-
-    def coupling(self, cross_section: FloatArray) -> FloatArray:
-        """Limits on g′ from those on σ (S, …), at a branching of 1; NaN if σ/g′² is not known."""
-        return np.sqrt((cross_section.T / self.sigma_over_g2).T)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write observed.json; what is infinite or unknown there is null."""

@@ -48,8 +48,18 @@ def check_columns(result: object, rows: int, banded: Collection[str]) -> None:
 _SELECTIONS = TypeAdapter(dict[str, SelectionLimits])
 
 
+class Coupled:
+    """What is known of the coupling at n masses."""
+
+    sigma_over_g2: FloatArray  # (n,) cross-section over g′² in fb; NaN where it is not known
+
+    def coupling(self, cross_section: FloatArray) -> FloatArray:
+        """Limits on g′ from those on σ (n, …), at a branching of 1; NaN if σ/g′² is not known."""
+        return np.sqrt((cross_section.T / self.sigma_over_g2).T)
+
+
 @dataclass(frozen=True, eq=False)
-class Limits:
+class Limits(Coupled):
     """Limits behind selections: ``single`` (one cut), or also ``best`` (one for each mass)."""
 
     mass: FloatArray  # (H,) of the hypotheses in GeV
@@ -58,10 +68,6 @@ class Limits:
     confidence_level: float  # such as 0.9
     sigma_over_g2: FloatArray  # (H,) cross-section over g′² in fb; NaN where it is not known
     selections: dict[str, SelectionLimits]
-
-    def coupling(self, cross_section: FloatArray) -> FloatArray:
-        """Limits on g′ from those on σ (H, …), at a branching of 1; NaN if σ/g′² is not known."""
-        return np.sqrt((cross_section.T / self.sigma_over_g2).T)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write limits.json; what is infinite or unknown there is null."""

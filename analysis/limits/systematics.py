@@ -28,7 +28,7 @@ from pydantic import TypeAdapter
 
 from punzinet.analysis.cuts import RankedEvents, selected
 from punzinet.analysis.figures_of_merit import FigureOfMerit
-from punzinet.analysis.folds import IDENTITY, identity_hash
+from punzinet.analysis.folds import GOLDEN, IDENTITY, identity_hash
 from punzinet.analysis.io.files import Column, InputError, read_result, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
@@ -47,7 +47,6 @@ from punzinet.analysis.windows import Windows
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # odd: masses of one identity differ
 
 
 class Effect(NamedTuple):
@@ -173,7 +172,7 @@ def _read(
                 wanted = (one["fold"] == folds.judging) & (logit >= behind[1].min())
             identity = identity_hash(**{name: one[name] for name in IDENTITY}, dataset="")
             if of.is_signal:
-                identity ^= _GOLDEN * start.astype(np.uint64)
+                identity ^= GOLDEN * start.astype(np.uint64)
             own = {"identity": identity, "logit": logit, "weight": one["weight"]}
             own |= {"start": start, "stop": stop} | {n: one[n] for n in factors if n in one}
             parts.append(_take(own, wanted & (start < stop)))

@@ -128,7 +128,7 @@ class MassGrid(Section):
 
 
 class Hypotheses(Section):
-    """All masses that are searched for (section "training" of the Punzi-loss paper)."""
+    """All masses that are searched for (arXiv:2110.00810, section 6)."""
 
     masses: MassGrid | tuple[Positive, ...] = MassGrid()
     """masses in GeV: a list, or a grid with start, stop and step"""
@@ -181,7 +181,7 @@ class DetectorSettings(Section):
 
 
 class SimulationSettings(Section):
-    """The default data: how much of it, its seed, two of its errors."""
+    """The default data: its seed, how much of it there is, and what of it can be varied."""
 
     seed: int = Field(20211005, ge=0)
     """seed of everything that is simulated"""

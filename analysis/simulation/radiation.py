@@ -89,8 +89,8 @@ def hard_spectrum(z: float, strength: float) -> float:
 def emission_angle(uniform: float, energy: float, mass: float) -> float:
     """Angle of a photon to the charge that radiates it, as 1 - cos(theta) in [0, 2].
 
-    The density of d = 1 - cos(theta) is d/(d + a)^2 with a = m^2/2E^2: the pattern
-    1/(p.k) - m^2/(p.k)^2 of one charge, whose integral is the logarithm minus one in `exponent`.
+    The density of d = 1 - cos(theta) is d/(d + a)^2 = 1/(d + a) - a/(d + a)^2 with a = m^2/2E^2:
+    the pattern of one charge, whose integral is the logarithm minus one in `exponent`.
     With v = ln(1 + d/a) the cumulative density is v - 1 + exp(-v), solved by Newton's method
     from above, without overshooting. Energy and mass are those of the charge.
     """

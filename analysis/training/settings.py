@@ -5,16 +5,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from punzinet.analysis.folds import Folds
-from punzinet.analysis.manifest.sections import Section
+from punzinet.analysis.manifest.sections import Positive, Section
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=1024)]
 
 
 class PretrainingSettings(Section):
     """Weighted binary cross-entropy, without which the Punzi-loss does not converge."""
 
-    # The paper's recipe (EPJC 82, 121, section 4): 200 epochs of SGD in batches of 2048 at
+    # The paper's recipe (EPJC 82, 121, section 5): 200 epochs of SGD in batches of 2048 at
     # learning rate 1, halved after 10 epochs without improvement.
     epochs: int = Field(200, ge=0)
     """passes over the training sample"""

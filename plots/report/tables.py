@@ -130,7 +130,7 @@ def validation_table(content: Any) -> list[Table]:
     """Simulated quantities against published ones."""
     rows = []
     keys = ("published", "ratio", "tolerance")
-    for name, row in content.get("quantities", content).items():
+    for name, row in content.items():
         if "ours" in row:
             named = Cell(_words(name), text(row.get("note") or ""))
             ours = _measured({**row, "value": row["ours"]})

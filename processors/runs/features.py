@@ -72,7 +72,7 @@ def run_features(
         datasets = reading.describe()
         windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
         processor = FeatureProcessor(datasets.values(), windows, folder)
-        chunks = _make_tensors(reading, processor, folder)
+        chunks = _make_tensors(reading, processor)
         _check_efficiencies(reading, datasets, chunks)
         names = [part["file"] for part in chunks.values()]
         _put(folder, tensors, names)
@@ -104,12 +104,9 @@ def run_features(
     return [*written, *(tensors / name for name in names)]
 
 
-def _make_tensors(reading: Reading, processor: FeatureProcessor, folder: Path) -> dict[Chunk, Any]:
+def _make_tensors(reading: Reading, processor: FeatureProcessor) -> dict[Chunk, Any]:
     """Write tensors, and count events ``repeated`` in chunks."""
-    datasets = processor.datasets
-    for name in datasets:
-        (folder / name).mkdir(exist_ok=True)
-    chunks = reading.process(processor, "features", "Features")
+    datasets, chunks = processor.datasets, reading.process(processor, "features", "Features")
     check_numbers(datasets, chunks)
     # Events of a varied sample are those of others, and may be there only once in it itself.
     group = {name: name if one.variation_of else one.process for name, one in datasets.items()}

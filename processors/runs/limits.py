@@ -148,7 +148,7 @@ def _limits_of(
 
 
 def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
-    """Cross-sections in fb by mass in GeV, of texts such as ``2.5:30fb``, or of ``none`` alone.
+    """Cross-sections in fb by mass in GeV, of texts such as ``2.5:3fb``, or of ``none`` alone.
 
     InputError if one says something else, or a mass that is no hypothesis, (H,).
     """
@@ -156,7 +156,7 @@ def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
     for text in () if list(texts) == [NOTHING] else texts:
         if (match := _INJECTED.fullmatch(text)) is None:
             raise InputError(
-                f"--inject {text} should read like 2.5:30fb, a mass in GeV and a cross-section "
+                f"--inject {text} should read like 2.5:3fb, a mass in GeV and a cross-section "
                 f"times branching fraction in fb; for background only, `--inject {NOTHING}` alone."
             )
         wanted, section = map(float, match.groups())

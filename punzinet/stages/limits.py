@@ -52,7 +52,7 @@ def _run(context: Context) -> Written:
 
     When the analysis is final, what is observed as well: punzinet limits --unblind
 
-    To rehearse that with pseudo-data: punzinet limits --inject 2.5:30fb
+    To rehearse that with pseudo-data: punzinet limits --inject 2.5:3fb
     """
     from punzinet.processors.runs.limits import run_limits
 

@@ -100,7 +100,7 @@ class Options:
         "--unblind", help="see all of the data, not only what `blinding` allows")] = False
     inject: Annotated[list[str] | None, Option(
         help="judge pseudo-data instead of data: none, or signal by mass and cross-section, such "
-        "as 2.5:30fb; repeat it")] = None
+        "as 2.5:3fb; repeat it")] = None
     allow_missing: Annotated[bool, Option(
         "--allow-missing", help="go on without files that cannot be opened, and rescale")] = False
     limit_files: Annotated[int | None, Option(

@@ -98,7 +98,7 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     [
         (["--unblind", "--inject", "2.5:1fb"], "but not both"),
         (["--inject", "2.4:1fb"], "2.4 GeV is none of the masses .* inject 1.5 or 2.5 GeV instead"),
-        (["--inject", "1fb"], "should read like 2.5:30fb"),
+        (["--inject", "1fb"], "should read like 2.5:3fb"),
     ],
 )
 def test_what_cannot_be_observed_leaves_the_last_limits_as_they_are(output, options, sentence):

@@ -227,7 +227,7 @@ def test_weighted_data_cannot_be_counted(done, tmp_path, simulated):
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        (["2.5"], r"should read like 2\.5:30fb.*`--inject none` alone"),
+        (["2.5"], r"should read like 2\.5:3fb.*`--inject none` alone"),
         (["2.5:30"], "should read like"),
         (["2.5:30pb"], "should read like"),
         (["2.5:-1fb"], "should read like"),

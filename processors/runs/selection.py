@@ -28,8 +28,10 @@ def run_selection(
     What is finished is not done again; the options are those of `open_reading`. InputError if
     anything is wrong with the input, or the network has no cut.
     """
-    windows = Windows.read(output.windows)  # of these events, whichever the network was trained in
-    saved = replace(load_network(output.network(network), windows.search), windows=windows)
+    saved = load_network(output.network(network))
+    # Those of these events, whichever it was trained in.
+    windows = replace(Windows.read(output.windows), search=saved.windows.search)
+    saved = replace(saved, windows=windows)
     cut, unblind = saved.single_cut, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     folds = manifest.training.folds  # as in the sensitivity of the network

@@ -73,6 +73,7 @@ def test_what_cannot_be_computed_is_no_number_and_no_warning():
         ({"columns": {"m_mumu": {}}}, "'m_mumu', which is an observable"),
         ({"columns": {"weight": {}}}, "'weight', .* a column of the tensors"),
         ({"columns": {"not a name": {}}}, "no plain name"),
+        ({"columns": {"punzinet_output": {}}}, "or of friend trees"),
         ({"columns": {"x": {"unit": "MeV"}}}, "unit"),
         ({"peak_reach": 0}, "greater than 0"),
     ],

@@ -135,6 +135,12 @@ def test_masses_without_a_good_fit_are_interpolated():
 def test_fits_that_make_no_windows_are_an_error():
     with pytest.raises(InputError, match="Not one of the signal peaks"):
         windows_from_fits(np.array([1.0, 2.0]), np.ones(2, dtype=bool), [None, None])
+    # A peak that its own window does not hold, unless the fit is no good anyway.
+    mass, fits = np.array([1.0, 2.0]), [make_fit(0.3), replace(make_fit(0.3), mean=-0.7)]
+    with pytest.raises(InputError, match=r"mass 2 GeV lies 2\.3 sigmas below that mass"):
+        windows_from_fits(mass, np.ones(2, dtype=bool), fits)
+    fits[1] = replace(fits[1], problem="few")
+    assert windows_from_fits(mass, np.ones(2, dtype=bool), fits).fitted.tolist() == [True, False]
     # Masses too close for widths that jump.
     mass = np.round(np.linspace(1.0, 1.2, 21), 6)
     fits = [make_fit(0.01), *(None,) * 19, make_fit(1.0)]

@@ -179,6 +179,9 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     assert "blinded: not to be seen" not in said
     assert features("--unblind").output.count("up to date") == 2
     assert "Blinded: only 10 %" in features().output
+    hidden = manifest.blinding.model_copy(update={"signal_region": (2.0, 6.0)})
+    write_manifest(folder / "data_manifest.yaml", manifest.model_copy(update={"blinding": hidden}))
+    assert "The windows of 2, 6 GeV reach beyond that region, and part" in features().output
 
 
 @pytest.mark.parametrize(

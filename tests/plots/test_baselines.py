@@ -20,12 +20,12 @@ RANKING = Ranking(tuple(sorted(CANDIDATES)), VALUES, 0.1 * VALUES, 0.5 + VALUES)
 @pytest.fixture
 def results(make):
     """Results of baselines by name; at the heaviest mass they find nothing."""
-    mass, rng = np.linspace(0.1, 8.7, 87), np.random.default_rng(1)
-    shape = np.where(mass < 8.7, 2 + (mass - 3) ** 2, np.inf)
 
-    def of(names):
+    def of(names, count=87):
+        mass, rng = np.linspace(0.1, 8.7, count), np.random.default_rng(1)
+        shape = np.where(mass < 8.7, 2 + (mass - 3) ** 2, np.inf)
         found = {name: Baseline(name, make.selection(rng, shape), 0.1) for name in names}
-        return Baselines(mass, np.arange(87) % 2 == 0, FigureOfMerit(), 50.0, found)
+        return Baselines(mass, np.arange(count) % 2 == 0, FigureOfMerit(), 50.0, found)
 
     return of
 
@@ -43,6 +43,12 @@ def test_every_curve_is_drawn_and_named(names, results):
     _, lower = figure.axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
     assert len(lower.lines) == len(names)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_masses_may_be_fewer_than_lines_average_over(results, count):
+    (line, *_) = comparison_figure(results(METHODS, count), METHODS[1], "r", "m").axes[0].lines
+    assert len(line.get_xdata()) == count
 
 
 def test_features_stand_out_among_the_observables():

@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from small_runs import make_features, save_network, untrained
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum, read_templates
+from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
 from punzinet.analysis.saved_network import SavedNetwork
@@ -93,6 +95,20 @@ def test_spectra_hold_every_usable_event_and_signal_peaks_at_its_mass(done):
     _, signals = read_spectrum(done.histograms, "before", RECOIL.variable.mass)
     peaks = [signal.axes[0].centers[signal.values().argmax()] for signal in signals.values()]
     assert peaks == pytest.approx(list(MASSES), abs=0.11)
+
+
+def test_windows_are_those_of_the_events_and_not_of_the_network(done, manifest, tmp_path):
+    """One that was trained in others may judge, such as on a second sample."""
+    output, own = OutputFolder(tmp_path), Windows.read(done.windows)
+    replace(own, sigma=2 * own.sigma).write(output.windows, {})
+    cut = json.loads(done.selection_cutflow.read_text())["provenance"]["settings"]["cut"]
+    save_network(output, "punzi", cut, NETWORK)
+    shutil.copy(done.windows, output.windows)
+    output.tensors.symlink_to(done.tensors)
+    run_selection(manifest, output, Execution(), network="punzi")
+    for mine, theirs in ((output.selection_cutflow, done.selection_cutflow),
+                         (output.histograms, done.histograms)):  # fmt: skip
+        assert mine.read_bytes() == theirs.read_bytes()
 
 
 def test_the_cutflow_names_what_the_cut_drops(done):

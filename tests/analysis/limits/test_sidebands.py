@@ -1,5 +1,6 @@
 """Background from sidebands: closed forms, brute force, and pseudo-experiments."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,12 @@ from small_data import windows_of
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.observed import Sums
-from punzinet.analysis.limits.sidebands import Spectrum, close, measure_sidebands
+from punzinet.analysis.limits.sidebands import (
+    Spectrum,
+    close,
+    measure_sidebands,
+    write_sidebands,
+)
 from punzinet.analysis.manifest.sections import SidebandSettings
 
 DEFAULT = SidebandSettings()
@@ -205,3 +211,13 @@ def test_what_a_parameter_does_beside_the_window_too_cancels():
         experiment(m, [("a", 1.0, 50.0, 0.1)], shared={"x": {"a": (up, 0.8)}}) for m in windows.mass
     ]
     assert not any("x" in one.factors for one in bands.normalise(alone))
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (1.7, False), (3.0, True), (0.2, True)])
+def test_data_far_from_what_is_expected_may_have_another_luminosity(tmp_path, factor, told):
+    bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000), flat(factor * 1000))
+    spectra = flat(1000), flat(1000)
+    write_sidebands(tmp_path / "s.json", WINDOWS, DEFAULT, bands, spectra, about={})
+    said = json.loads((tmp_path / "s.json").read_text())["said"]
+    sentence = f"They hold {factor:.3g} times the events that simulation expects"
+    assert any(line.startswith(sentence) for line in said) == told

@@ -74,6 +74,9 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
     assert files("t[s-u]*.root") == ["tt1.root", "tt[12].root"]
     others = ["../run[12]/a.root", "../run1/a.root"]
     assert files("../run[12]/[a].root", "../run[1]/a.root") == others
+    (own / "a" / "b").mkdir(parents=True)
+    (own / "a" / "b" / "a.root").touch()
+    assert files("**/a.root") == ["a.root", "a/b/a.root"]
     with pytest.raises(InputError, match=r"taupair: .*a\.root is named twice"):
         files("a.root", "?.root")
     (own / "c[12].root").symlink_to("gone.root")
@@ -116,7 +119,10 @@ def test_files_start_at_the_manifest_and_patterns_are_what_they_match_in_order(t
         ("datasets.runs", DATA, "data needs its fb"),
         ("datasets.runs", DATA | {"luminosity": 1, "mass": 1.0}, "so mass must not be set"),
         ("datasets.runs", {"process": "data", "simulate": "tautau"}, "measured, so simulate"),
-        ("processes", {"signal": "s", "tautau": "t", "data": "d"}, "`data` is measured"),
+        *(
+            ("processes", {"signal": "s", "tautau": "t", name: "d"}, f"can be called {name};")
+            for name in ("data", "data_obs", "unseen")
+        ),
         *(
             ("processes", {name: "x"}, rf"`processes.{name}` .*: use letters, digits")
             for name in ("../x", "signal/4.0", "a;2", "", "a b")

@@ -25,6 +25,9 @@ def test_variations_have_what_is_not_said_from_their_nominal_dataset():
     nominal, varied = (manifest.datasets[name] for name in ("tautau", "v"))
     for name in ("process", "tree", "branches", "frame"):
         assert getattr(varied, name) == getattr(nominal, name)
+    content["datasets"]["v"]["branches"] = {"py1": "mu_py_up"}  # and those of other columns
+    varied = Manifest.model_validate({**content, "systematics": USED}).datasets["v"]
+    assert varied.branches == {"px1": "mu_px", "py1": "mu_py_up"}
     assert (nominal.luminosity, varied.luminosity) == (100.0, 3.0)
     assert [*manifest.part().datasets] == ["signal", "tautau"]
     assert [*manifest.part(varied=True).datasets] == ["v"]

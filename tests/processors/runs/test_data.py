@@ -54,6 +54,7 @@ def select_elsewhere(manifest, done, folder):
     output.network("punzi").symlink_to(done.network("punzi"))
     if not output.tensors.exists():
         output.tensors.symlink_to(done.tensors)
+        output.windows.symlink_to(done.windows)
     run_selection(manifest, output, Execution(), "punzi")
     return output
 

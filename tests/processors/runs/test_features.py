@@ -203,6 +203,10 @@ def again(*order):
     return {name: values[np.concatenate(order)] for name, values in EVENTS.items()}
 
 
+def reprocessed(events):
+    return events | {"production": events["production"] + 1}
+
+
 @pytest.mark.parametrize(
     ("a", "other", "expected"),
     [
@@ -211,6 +215,7 @@ def again(*order):
         (again(np.repeat(ALL, 2)), None, ("first", "a", "holds", "600", 0.5)),
         (EVENTS, ("tautau", again(ALL[::2])), ("second", "b", "repeats", "300", 1.0)),
         (EVENTS, ("eemumu", again(ALL[::2])), None),
+        (EVENTS, ("tautau", reprocessed(EVENTS)), None),
         (EVENTS, ("eemumu", None), ("second", "a", "with", "600", 1.0)),
         (EVENTS, ("data", None), ("second", "a", "with", "600", 1.0)),
     ],
@@ -235,6 +240,18 @@ def test_what_counts_more_than_once_is_said_with_what_it_makes(a, other, expecte
     assert shares == ([expected] if expected else [])
 
 
+def test_data_that_was_reprocessed_is_the_same_data(tmp_path, few):
+    """Whatever the production, of which simulation has as many other events."""
+    again = enumerate((EVENTS, reprocessed(EVENTS)))
+    paths = [str(write_ntuple(tmp_path / f"{n}.root", events)) for n, events in again]
+    files = {name: {"process": name, "files": paths} for name in ("tautau", "data")}
+    output = run(make_manifest({"signal": few, **files}).part(), tmp_path / "output")
+    make_features(make_manifest({"signal": few, **files}), output.root, data=True)
+    (repeated,) = datasets_of(output.data_completeness).values()
+    assert repeated["duplicates"] == {"events": 600, "by_file": {paths[1]: 600}}
+    assert datasets_of(output.completeness)["tautau"]["duplicates"]["events"] == 0
+
+
 def test_events_of_another_mass_are_others_though_numbered_alike(tmp_path, ntuples):
     files = {"tautau": ntuples["tautau"]}
     for mass in (1.0, 2.0):
@@ -245,11 +262,12 @@ def test_events_of_another_mass_are_others_though_numbered_alike(tmp_path, ntupl
     assert '"twice": []' in output.completeness.read_text()
 
 
-@pytest.mark.parametrize("kind", ["mktree", "mkrntuple"])
+@pytest.mark.parametrize("how", [("mktree", 0), ("mkrntuple", 0), ("mktree", 2**63)])
 @pytest.mark.parametrize(("policy", "kept"), [("all", 900), ("first", 896), ("single", 893)])
-def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, few, kind, policy, kept):
+def test_candidates_of_an_event_are_chosen_by_the_policy(tmp_path, few, how, policy, kept):
     """Two candidates, two on both sides of a border between chunks, and three at the end."""
-    events = make_events(2, 900)
+    (kind, least), events = how, make_events(2, 900)
+    events["event"] = events["event"].astype(np.uint64 if least else np.uint32) + least
     for first, last in ((0, 1), (449, 450), (897, 899)):
         events["event"][first : last + 1] = events["event"][first]
     path = write_ntuple(tmp_path / "tautau.root", events, kind=kind)

@@ -1,5 +1,6 @@
 """Numbers that cannot be: refused before anything is written; those that can be are used."""
 
+import json
 from contextlib import nullcontext
 
 import numpy as np
@@ -107,6 +108,49 @@ def test_numbers_that_can_be(run, dataset, columns, dropped):
     steps = {line["step"]: line["entries"] for line in run(dataset, columns)["cutflow"]}
     no_window = sum(count for step, count in steps.items() if "window" in step)
     assert steps["entries read"] - no_window - steps["kept"] == dropped
+
+
+def split_signal(folder, low, high):
+    """A manifest with one signal dataset of 1 to 3 GeV and one of 4 to 6, generated as given."""
+    events = make_events(1, 6 * N, np.repeat(MASSES, N))
+    files = {"tautau": {"files": [str(write_ntuple(folder / "tautau.root", make_events(2, 900)))]}}
+    for name, generated, heavy in (("low", low, False), ("high", high, True)):
+        own = (events["generated_mass"] > 3.5) == heavy
+        path = write_ntuple(folder / f"{name}.root", {k: v[own] for k, v in events.items()})
+        files[name] = {"process": "signal", "files": [str(path)], "generated": generated}
+    return make_manifest(files, features={"chunk_size": 500})
+
+
+def test_generated_events_count_at_the_masses_that_a_sample_holds(tmp_path):
+    output, serial = OutputFolder(tmp_path / "output"), Execution("iterative", 1)
+    sentence = "low: .generated: 400. counts .* no usable .* of 4, 5, 6 GeV; .*1: 400, 2: 400, 3: "
+    with pytest.raises(InputError, match=sentence):
+        run_features(split_signal(tmp_path, N, N), output, serial)
+    halves = ({mass: N for mass in MASSES if (mass > 3.5) == heavy} for heavy in (False, True))
+    run_features(split_signal(tmp_path, *halves), output, serial)
+    found = datasets_of(output.features_cutflow)
+    rows = [row for name in ("low", "high") for row in found[name]["hypotheses"]]
+    assert [row["usable"] for row in rows] == [N] * 3 + [0] * 6 + [N] * 3
+    efficiency = np.array([row["efficiency"] for row in rows]).reshape(2, -1).sum(axis=0)
+    assert (efficiency > 0.8 * 0.9).all()
+
+
+def test_one_sample_cannot_hide_what_another_has_too_little_of(tmp_path):
+    """Of which there are fewer generated than usable events, beside ten times as many of others."""
+    files, events = {}, make_events(1, 6 * N, np.repeat(MASSES, N))
+    for name, generated in (("one", N // 4), ("other", 10 * N)):
+        path = write_ntuple(tmp_path / f"{name}.root", events | {"production": ones(6 * N)})
+        files[name] = {"process": "signal", "files": [str(path)], "generated": generated}
+    files["tautau"] = {"files": [str(write_ntuple(tmp_path / "t.root", make_events(2, 900)))]}
+    with pytest.raises(InputError, match=r"one: .* 400 usable .* but only 100 events were"):
+        run_features(make_manifest(files), OutputFolder(tmp_path / "o"), Execution("iterative", 1))
+
+
+def test_background_that_no_window_holds_is_said(run, tmp_path):
+    in_tev = {name: 1e-3 * of for name, of in make_events(2, 900).items() if name in MOMENTA}
+    assert run("tautau", in_tev)["cutflow"][-1]["entries"] == 0
+    (said,) = json.loads((tmp_path / "output/features/completeness.json").read_text())["twice"]
+    assert "tautau: none of its entries lies in a window" in said
 
 
 @pytest.mark.parametrize("value", [-999.0, 9999.0, -1e10])

@@ -17,6 +17,7 @@ from coffea.processor import ProcessorABC
 from pydantic_core import to_jsonable_python
 
 from punzinet.analysis.io.files import InputError, file_digest
+from punzinet.analysis.io.output import digest
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
@@ -153,9 +154,14 @@ def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
 
 
 def name_of(metadata: Mapping[str, Any]) -> str:
-    """Name for what is made of a chunk: a path without suffix, with one folder a dataset."""
+    """Name for what is made of a chunk: a path without suffix, with one folder a dataset.
+
+    By default files of the same name in several folders are told apart by a hash of their paths.
+    """
     chunk = chunk_of(metadata)
-    by_default = f"{chunk.dataset}/{Path(chunk.file).stem}-{chunk.start}-{chunk.stop}"
+    where = chunk.file if "://" in chunk.file else str(Path(chunk.file).absolute())
+    file = f"{Path(chunk.file).stem}-{digest(where)[:8]}"
+    by_default = f"{chunk.dataset}/{file}-{chunk.start}-{chunk.stop}"
     return str(metadata.get("name", by_default))
 
 

@@ -53,6 +53,14 @@ class DatasetInfo(OfProcess):
     blinding: Blinding | None = None  # what may be seen of data; None if everything may
     variation_of: str | None = None  # dataset whose events these are in another simulation
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for masses that do not ascend, or have not one factor each of signal."""
+        count = len(self.hypotheses) if self.is_signal else 1
+        if self.scale.shape != (count,) or not np.all(np.diff(self.hypotheses) > 0):
+            raise ValueError(
+                f"dataset {self.name} needs ascending hypotheses, and {count} factors as `scale`"
+            )
+
     @property
     def electron_direction(self) -> FloatArray:
         """Unit vector (3,) of the electron beam in the system of the momenta."""

@@ -58,14 +58,21 @@ def test_peaks_are_histograms_of_each_mass(chunk_size, tmp_path):
             assert moved <= weights.max(initial=0.0) + 1e-15
 
 
+def test_hypotheses_that_would_lose_all_signal_are_refused():
+    for scale, masses in ((np.ones(6), MASSES[::-1]), (np.ones(5), MASSES), (np.ones(1), MASSES)):
+        with pytest.raises(ValueError, match="ascending hypotheses, and 6 factors"):
+            DatasetInfo("signal", "signal", scale, np.array(masses))
+
+
 @pytest.fixture
 def run(tmp_path, wide_windows):
     """Function (columns, process, chunk_size) that makes the features of an ntuple."""
 
     def make(columns, process, chunk_size=700, **where):
         files = {process: write_ntuple(tmp_path / f"{process}.root", columns)}
-        background = DatasetInfo(process, process, np.array([0.45]), wide_windows.mass)
-        dataset = SIGNAL if process == "signal" else background
+        dataset = SIGNAL
+        if process != "signal":
+            dataset = DatasetInfo(process, process, np.array([0.45]), wide_windows.mass)
         processor = FeatureProcessor([dataset], wide_windows, **where)
         return run_processor(processor, files, chunk_size)[process]
 

@@ -167,7 +167,7 @@ class FigureOfMerit(Section):
         constants = self.constant, self.a, self.b
         torch = sys.modules.get("torch")  # what is no tensor does not make it be imported
         if torch and all(isinstance(values, torch.Tensor) for values in (efficiency, variance)):
-            present = variance > 0
+            present = ~(variance <= 0)  # a NaN stays one: it is no absence of background
             root = torch.where(present, torch.where(present, variance, 1.0).sqrt(), 0.0)
             return punzi_numerator(root, *constants) / (efficiency * luminosity)
         efficiency, variance = (np.asarray(v, dtype=np.float64) for v in (efficiency, variance))

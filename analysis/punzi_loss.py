@@ -82,12 +82,23 @@ class PunziLoss(torch.nn.Module):
         """Make the loss from the columns of the whole sample, all folds together.
 
         `mass` (H,) are those of the training hypotheses in GeV, which `start` and `stop` count.
-        InputError if a weight is negative or not finite, or a hypothesis has no signal.
+        InputError if a weight is negative or not finite, a hypothesis has no signal, or a column
+        says something else than a process or a window.
         """
         if not bool(((weight >= 0) & torch.isfinite(weight)).all()):
             raise InputError(
                 "An event weight is negative or not finite, for which the Punzi-loss has no "
                 "meaning; check the weight branch of the ntuples."
+            )
+        if bool(((start < 0) | (stop > len(mass)) | (process < SIGNAL)).any()):
+            raise InputError(
+                f"An event has windows beyond the {len(mass)} training hypotheses, which `start` "
+                f"and `stop` count from 0, or a process below {SIGNAL}, the signal; correct that."
+            )
+        if bool(((process == SIGNAL) & (stop > start + 1)).any()):
+            raise InputError(
+                "A signal event lies in several windows, but counts in that of its own mass only: "
+                "`start` has to be the index of its mass, and `stop` at most one more."
             )
         count = max(int(process.max()) + 1, len(processes))
         uncounted = cls(torch.zeros(len(mass)), torch.zeros(count), luminosity)

@@ -44,8 +44,14 @@ class Perceptron(NamedTuple):
         Element-wise operations, unlike a matrix product, give the same to the last bit for any
         chunking, so that a cut placed on one event's output holds everywhere. In single precision,
         weights of order ten would turn the rounding of the first layer into 1e-5 of the output, and
-        other programs, which evaluate an exported network, would not agree.
+        other programs, which evaluate an exported network, would not agree. ValueError for events
+        of another shape.
         """
+        if np.shape(x)[1:] != (len(self.features),):
+            raise ValueError(
+                f"the events have the shape {np.shape(x)}, but the network takes (n, "
+                f"{len(self.features)}): {', '.join(self.features)}"
+            )
         scale = self.high - self.low
         logit = np.empty(len(x), dtype=np.float32)
         for start in range(0, len(x), _BLOCK):
@@ -118,14 +124,14 @@ class SavedNetwork:
         return self.cut
 
 
-def load_network(folder: Path, search: Search | None = None) -> SavedNetwork:
+def load_network(folder: Path | str, search: Search | None = None) -> SavedNetwork:
     """Read a network that `PunziNet.save` wrote, without torch.
 
     `search` is what the events are made for that it is going to judge, if that is known already.
     InputError if a file is missing, damaged, of another origin, the two do not belong together, or
     the network is of another search.
     """
-    path, described = folder / WEIGHTS_FILE, folder / METADATA_FILE
+    path, described = Path(folder, WEIGHTS_FILE), Path(folder, METADATA_FILE)
     content = read_json(described, "punzinet train")
     try:
         metadata = NetworkFile.model_validate(content)

@@ -17,6 +17,7 @@ from coffea.processor import ProcessorABC
 from pydantic_core import to_jsonable_python
 
 from punzinet.analysis.io.files import InputError, file_digest
+from punzinet.analysis.io.output import digest
 from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
@@ -51,6 +52,14 @@ class DatasetInfo(OfProcess):
     search: Search = RECOIL  # what is computed of the muon pairs
     blinding: Blinding | None = None  # what may be seen of data; None if everything may
     variation_of: str | None = None  # dataset whose events these are in another simulation
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for masses that do not ascend, or have not one factor each of signal."""
+        count = len(self.hypotheses) if self.is_signal else 1
+        if self.scale.shape != (count,) or not np.all(np.diff(self.hypotheses) > 0):
+            raise ValueError(
+                f"dataset {self.name} needs ascending hypotheses, and {count} factors as `scale`"
+            )
 
     @property
     def electron_direction(self) -> FloatArray:
@@ -153,9 +162,14 @@ def chunk_of(metadata: Mapping[str, Any]) -> Chunk:
 
 
 def name_of(metadata: Mapping[str, Any]) -> str:
-    """Name for what is made of a chunk: a path without suffix, with one folder a dataset."""
+    """Name for what is made of a chunk: a path without suffix, with one folder a dataset.
+
+    By default files of the same name in several folders are told apart by a hash of their paths.
+    """
     chunk = chunk_of(metadata)
-    by_default = f"{chunk.dataset}/{Path(chunk.file).stem}-{chunk.start}-{chunk.stop}"
+    where = chunk.file if "://" in chunk.file else str(Path(chunk.file).absolute())
+    file = f"{Path(chunk.file).stem}-{digest(where)[:8]}"
+    by_default = f"{chunk.dataset}/{file}-{chunk.start}-{chunk.stop}"
     return str(metadata.get("name", by_default))
 
 

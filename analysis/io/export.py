@@ -1,10 +1,11 @@
 """The network as ONNX, for basf2's MVA package, ROOT, or anything else that evaluates it.
 
 The graph takes the unscaled features, an (n, F) tensor of floats called ``features``, and
-gives the (n, 1) tensor ``output`` in (0, 1): scaling and sigmoid are inside. It agrees with
-`Perceptron.logit`, which selections cut on, to better than 1e-6. Its metadata are texts:
-``features`` (names in order, separated by commas), ``cut`` (an event is selected if its output is
-at least that), ``cut_logit`` (the same before the sigmoid) and ``provenance`` (JSON).
+gives the (n, 1) tensor ``output`` in (0, 1): scaling and sigmoid are inside. A second one,
+``logit``, is the same before the sigmoid, which selections cut on: near 1 single precision does not
+tell outputs apart. They agree with `Perceptron.logit` to better than 1e-6. The metadata are texts:
+``features`` (names in order, separated by commas), ``cut`` (of the output), ``cut_logit`` (an event
+is selected if its logit is at least that) and ``provenance`` (JSON).
 """
 
 import json
@@ -46,12 +47,13 @@ def write_onnx(saved: SavedNetwork, path: Path) -> None:
         last = "probability" if is_output else f"activation_{depth}"
         nodes.append(helper.make_node("Sigmoid" if is_output else "Tanh", [linear], [last]))
     nodes.append(helper.make_node("Cast", [last], ["output"], to=TensorProto.FLOAT))
-    given, gives = (
+    nodes.append(helper.make_node("Cast", [linear], ["logit"], to=TensorProto.FLOAT))
+    given, *gives = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["events", columns])
-        for name, columns in (("features", len(features)), ("output", 1))
+        for name, columns in (("features", len(features)), ("output", 1), ("logit", 1))
     )
     values = [numpy_helper.from_array(v.astype(np.float64), name) for name, v in constants.items()]
-    graph = helper.make_graph(nodes, "punzinet", [given], [gives], values)
+    graph = helper.make_graph(nodes, "punzinet", [given], gives, values)
     of = {"opset_imports": [helper.make_opsetid("", OPSET)], "ir_version": IR_VERSION}
     model = helper.make_model(graph, producer_name="punzinet", **of)
     metadata = {"features": ",".join(features)}

@@ -218,7 +218,8 @@ def global_p_value(
     names = [*dict.fromkeys(name for slope in slopes for name in slope)]
     factors = np.array([[slope.get(name, 0.0) for name in names] for slope in slopes]).T
     expected = np.array([one.background for one in models])
-    events, effective = _expected(cells, expected, background, error)
+    known = np.array([one.effective_events for one in models])
+    events, effective = _expected(cells, expected, known, background, error)
     _, nearest = cells.nearest(np.ones(len(models), dtype=bool))
     factors = factors[:, nearest]
     random = np.random.default_rng(seed)
@@ -253,18 +254,22 @@ def _thresholds(
 
 
 def _expected(
-    cells: Cells, windows: FloatArray, background: FloatArray, error: FloatArray
+    cells: Cells, windows: FloatArray, known: FloatArray, background: FloatArray, error: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Events of cells, and the effective number of simulated ones behind them, (C,) each.
 
-    What the nearest window expects, of (S,), scales them. Where no simulated event lies in a
+    What the nearest window expects, of (S,), scales them, and the effective number `known` behind
+    it, larger than that of its events where nearly all pass. Where no simulated event lies in a
     window, what it expects all the same is spread over those of its cells that lie in no other.
     """
     found = (sums := cells.windows(background)) > 0
     inside, nearest = cells.nearest(found)
     events = background * (windows / np.where(found, sums, np.inf))[nearest]
+    own = sums**2 / np.where(found, cells.windows(error**2), np.inf)  # effective, of its events
+    more = np.divide(known, own, out=np.ones_like(own), where=(own > 0) & (known > 0))[nearest]
+    simulated = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
+    effective = np.where(error > 0, more, 1.0) * simulated
     empty, nearest = cells.nearest(~found)
     width = np.diff(cells.edges)
     unseen = width * (windows / cells.windows(width))[nearest]
-    effective = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
     return np.where(empty & ~inside, unseen, events), effective

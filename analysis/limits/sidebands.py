@@ -134,17 +134,19 @@ class Sidebands:
     def _effects(self, experiments: Sequence[CountingExperiment | None]) -> dict[str, FloatArray]:
         """Factors of parameters, up and down, on all background beside windows, (M, 2) each.
 
-        They are those of the windows that lie there.
+        They are those of the windows that lie there, or, where none does, of the neighbours.
         """
-        found = {}
+        found, count = {}, len(experiments)
+        neighbours = np.eye(count, k=1) + np.eye(count, k=-1)
+        beside = np.where(self.holds.any(axis=1, keepdims=True), self.holds, neighbours)
         known = [(i, one) for i, one in enumerate(experiments) if one is not None]
         for name in dict.fromkeys(name for _, one in known for name in one.factors):
-            sums = np.zeros((len(experiments), 3))  # nominal, up and down
+            sums = np.zeros((count, 3))  # nominal, up and down
             for i, one in known:
                 for b in one.backgrounds:
                     up, down = one.factors.get(name, {}).get(b.name, (1.0, 1.0))
                     sums[i] += b.events * np.array([1.0, up, down])
-            nominal, varied = np.split(self.holds @ sums, [1], axis=1)
+            nominal, varied = np.split(beside @ sums, [1], axis=1)
             found[name] = np.divide(varied, nominal, out=np.ones_like(varied), where=nominal > 0)
         return found
 

@@ -141,6 +141,8 @@ def check_systematics(
     used = dict[str, str]()
     for name, one in systematics.items():
         key = f"`systematics.{name}"
+        if name == "r":
+            raise ValueError(f"{key}`: datacards call the cross-section r; name it otherwise")
         if name.startswith(RESERVED):
             raise ValueError(
                 f"{key}`: begin the name of a parameter with none of {', '.join(RESERVED)}, which "

@@ -263,6 +263,13 @@ def _find(
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)
+    for one, other in itertools.pairwise(paths):
+        (*before, _, end), (*after, begin, _) = _entries(one), _entries(other)
+        if before == after and begin < end:
+            raise InputError(
+                f"{one} and {other} hold the same entries, in chunks of two runs; delete the files "
+                "of one of them, lest events count twice."
+            )
     names: list[str] = []
     count = np.zeros(len(PARTS), np.int64)
     for path in paths:
@@ -276,6 +283,14 @@ def _find(
 
 
 def _chunk_order(path: Path) -> tuple[str, str, int]:
-    """Order of chunks: dataset, file, first entry (``<stem>-<start>-<stop>.parquet``)."""
+    """Order of chunks: dataset, file, first entry."""
+    return _entries(path)[:3]
+
+
+def _entries(path: Path) -> tuple[str, str, int, int]:
+    """Dataset, file, first entry and one past the last (``<stem>-<start>-<stop>.parquet``)."""
     name = re.fullmatch(r"(.*)-(\d+)-(\d+)", path.stem)
-    return (path.parent.name, *((name[1], int(name[2])) if name else (path.stem, 0)))
+    return (
+        path.parent.name,
+        *((name[1], int(name[2]), int(name[3])) if name else (path.stem, 0, 0)),
+    )

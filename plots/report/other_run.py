@@ -1,5 +1,6 @@
 """This run beside another one: settings that differ, and σ_min of every hypothesis."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import mass_index
 from punzinet.plots import style
 from punzinet.plots.report.page import Comparison
-from punzinet.plots.report.tables import below, make_table
+from punzinet.plots.report.tables import below, make_table, number
 from punzinet.plots.sensitivity import Curve, ratio_figure
 
 RUNS = ("this run", "other run")
+BOUNDS = {-1: "< ", 1: "> "}  # what a ratio is whose one side is an upper limit
 
 
 def compare_runs(
@@ -37,7 +39,9 @@ def compare_runs(
         curves.append(Curve(*(c[rows] for c in Curve.of(run, [network], "single"))))
     ratio = curves[1].over(curves[0])
     said = [map(below, one.sigma.tolist(), one.limit < 0) for one in curves]
-    lines = zip([f"{m:g}" for m in ratio.mass], *said, ratio.sigma.tolist(), strict=True)
+    ends = zip(ratio.sigma.tolist(), ratio.limit.tolist(), strict=True)
+    shares = [BOUNDS.get(limit, "") * math.isfinite(one) + number(one) for one, limit in ends]
+    lines = zip([f"{m:g}" for m in ratio.mass], *said, shares, strict=True)
     header = ("mass [GeV]", *RUNS, "other / this")
     sigma = make_table(f"σₘᵢₙ behind the single cut of {network} in fb", header, lines)
     differ = [[line] for line in _differences(output, other)] or [["none"]]

@@ -71,6 +71,12 @@ def test_gradients_are_right_and_finite_without_background(figure):
     assert torch.isfinite(efficiency.grad).all()
 
 
+def test_a_background_that_is_no_number_is_not_taken_for_none():
+    background = torch.tensor([math.nan, 3.0], dtype=torch.float64)
+    found = FigureOfMerit().sigma_min(torch.full_like(background, 0.5), background, 50.0)
+    assert found.isnan().tolist() == [True, False]
+
+
 MEASURED = {"scale": {"tautau": {1.0: 0.1, 2.0: 0.2}, "eemumu": {1.0: -0.05, 2.0: 0.1}},
             "rate": {"tautau": {1.0: 0.0, 2.0: 0.3}}}  # fmt: skip
 

@@ -80,6 +80,12 @@ def test_a_scaling_that_is_none_is_refused(bad):
         PunziNet(FEATURES, [0.0], [1.0])
 
 
+@pytest.mark.parametrize("shape", [(4, 500), (500, 3), (500, 5), (4,)])
+def test_events_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"network takes \(n, 4\): pt_thrust"):
+        network().perceptron.logit(np.zeros(shape))
+
+
 def save(folder, cut=-0.125):
     net = network()
     net.save(folder, WINDOWS, {"epochs": 3}, {"seed": 4}, cut=cut)
@@ -92,7 +98,7 @@ def test_a_saved_network_comes_back_to_the_last_bit(tmp_path, cut):
     assert sorted(p.name for p in (tmp_path / "punzi").iterdir()) == [METADATA_FILE, WEIGHTS_FILE]
     for name in (METADATA_FILE, WEIGHTS_FILE):
         assert (tmp_path / "punzi" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    saved = load_network(tmp_path / "punzi")
+    saved = load_network(str(tmp_path / "punzi"))
     again = PunziNet.of(saved.network)
     assert (again.features, again.hidden) == (FEATURES, (8, 4))
     assert np.array_equal(saved.network.logit(events()), net.perceptron.logit(events()))

@@ -172,6 +172,17 @@ def test_columns_without_meaning_are_refused():
     figure = FigureOfMerit(background_uncertainty={"tautau": 0.1})
     with pytest.raises(ValueError, match="need the names"):
         loss_of(whole, figure_of_merit=figure)
+    output, weight, process, start, stop = whole
+    for columns in (
+        (process, start, stop + 1),
+        (process, start - 1, stop),
+        (process - 1, start, stop),
+    ):
+        with pytest.raises(InputError, match=r"windows beyond the 12 training hypotheses"):
+            loss_of((output, weight, *columns))
+    several = torch.where((process == SIGNAL) & (stop > start) & (stop < 12), stop + 1, stop)
+    with pytest.raises(InputError, match=r"signal event lies in several windows"):
+        loss_of((output, weight, process, start, several))
     for bad in (-1.0, math.nan, math.inf):
         whole[1][17] = bad
         with pytest.raises(InputError, match="weight is negative or not finite"):

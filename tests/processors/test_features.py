@@ -58,14 +58,21 @@ def test_peaks_are_histograms_of_each_mass(chunk_size, tmp_path):
             assert moved <= weights.max(initial=0.0) + 1e-15
 
 
+def test_hypotheses_that_would_lose_all_signal_are_refused():
+    for scale, masses in ((np.ones(6), MASSES[::-1]), (np.ones(5), MASSES), (np.ones(1), MASSES)):
+        with pytest.raises(ValueError, match="ascending hypotheses, and 6 factors"):
+            DatasetInfo("signal", "signal", scale, np.array(masses))
+
+
 @pytest.fixture
 def run(tmp_path, wide_windows):
     """Function (columns, process, chunk_size) that makes the features of an ntuple."""
 
     def make(columns, process, chunk_size=700, **where):
         files = {process: write_ntuple(tmp_path / f"{process}.root", columns)}
-        background = DatasetInfo(process, process, np.array([0.45]), wide_windows.mass)
-        dataset = SIGNAL if process == "signal" else background
+        dataset = SIGNAL
+        if process != "signal":
+            dataset = DatasetInfo(process, process, np.array([0.45]), wide_windows.mass)
         processor = FeatureProcessor([dataset], wide_windows, **where)
         return run_processor(processor, files, chunk_size)[process]
 
@@ -142,8 +149,8 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
     folder.mkdir(parents=True)
     assert "table" not in run(events, "tautau", 60_000, folder=folder.parent)
     paths = sorted(folder.iterdir())
-    names = ["tautau-0-50000.parquet", "tautau-50000-100000.parquet"]
-    assert [path.name for path in paths] == names
+    names = [["tautau", "0-50000.parquet"], ["tautau", "50000-100000.parquet"]]
+    assert [path.name.split("-", 2)[::2] for path in paths] == names
     assert pq.read_schema(paths[0]).remove_metadata().equals(features.tensor_schema(RECOIL))
     read = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     also = pl.read_parquet(paths)
@@ -157,6 +164,15 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     for name in ("experiment", "run", "dataset", "process", "mass", "window_start", "fold"):
         assert columns[name].total_compressed_size < group.num_rows, name
+
+
+def test_files_of_one_name_in_several_folders_do_not_overwrite_each_other(wide_windows, tmp_path):
+    files = [write_ntuple(tmp_path / f"run{n}" / "t.root", make_events(n, 500)) for n in (1, 2)]
+    tautau = DatasetInfo("tautau", "tautau", np.array([0.45]), wide_windows.mass)
+    processor = FeatureProcessor([tautau], wide_windows, folder=tmp_path / "tensors")
+    runner = Runner(IterativeExecutor(status=False), schema=BaseSchema, metadata_cache={})
+    runner({"tautau": [*map(str, files)]}, processor_instance=processor, treename="variables")
+    assert len([*(tmp_path / "tensors" / "tautau").iterdir()]) == 2
 
 
 def test_no_rows_can_be_written_and_the_same_rows_are_the_same_bytes(run, tmp_path):

@@ -62,13 +62,30 @@ def test_onnxruntime_agrees_to_1e_6_over_a_million_events(exported):
     assert np.abs(logit[differing] - 0.4).max(initial=0) < 1e-6
 
 
+def test_the_logit_selects_where_outputs_are_all_one_in_single_precision(tmp_path):
+    saved = saved_network(20.0)
+    saved.network.layers[-1][1][:] += 20
+    write_onnx(saved, tmp_path / "network.onnx")
+    events = np.random.default_rng(0).uniform(LOW, HIGH, (10_000, 4)).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    output, logit = (one[:, 0] for one in session.run(["output", "logit"], {"features": events}))
+    selected = saved.network.logit(events) >= 20
+    assert 0.1 < selected.mean() < 0.9
+    assert (output >= float(metadata_of(tmp_path / "network.onnx")["cut"])).sum() > selected.sum()
+    assert ((logit >= 20) != selected).sum() < 5
+
+
 def test_metadata_says_how_to_use_it(exported, tmp_path):
     graph, metadata = onnx.load(exported).graph, metadata_of(exported)
     assert metadata["features"].split(",") == list(FEATURES)
     assert float(metadata["cut"]) == pytest.approx(1 / (1 + np.exp(-0.4)), rel=1e-15)
     assert float(metadata["cut_logit"]) == 0.4
     assert json.loads(metadata["provenance"]) == {"git_commit": "abc", "seed": 3}
-    assert [entry.name for entry in (*graph.input, *graph.output)] == ["features", "output"]
+    assert [entry.name for entry in (*graph.input, *graph.output)] == [
+        "features",
+        "output",
+        "logit",
+    ]
     write_onnx(saved_network(0.4), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
     write_onnx(saved_network(None), tmp_path / "no_cut.onnx")

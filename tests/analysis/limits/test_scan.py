@@ -117,6 +117,17 @@ def test_the_finite_sample_of_a_cell_is_no_common_uncertainty():
     assert found.p_value == pytest.approx(1 - (1 - local) ** 10, abs=4 * found.error)
 
 
+def test_the_finite_sample_of_a_window_is_that_of_its_experiment():
+    """Of nearly all events that pass the total is known, better than their own number says."""
+    cells = Cells.of(np.array([0.0]), np.array([1.0]))
+    events, (model,) = np.array([200.0]), models_of([200.0], effective=400.0)
+    local = Sums(model).at_least(240)
+    found = global_p_value(
+        [model], cells, events, events / 8, smallest=local, number=20_000, seed=1
+    )
+    assert found.p_value == pytest.approx(local, abs=4 * found.error)
+
+
 def test_windows_expect_what_their_experiments_do():
     """Background of another normalisation than the simulation's, and where none was simulated."""
     low, high = np.array([0.0, 0.5, 1.0, 3.0, 4.0]), np.array([1.0, 1.5, 2.0, 4.0, 5.0])

@@ -213,6 +213,15 @@ def test_what_a_parameter_does_beside_the_window_too_cancels():
     assert not any("x" in one.factors for one in bands.normalise(alone))
 
 
+def test_a_common_normalisation_cancels_where_no_other_window_is_in_the_sidebands():
+    windows = windows_of([3.0, 5.0, 6.0], [0.2, 0.2, 0.2])
+    bands = measure_sidebands(windows, DEFAULT, flat(1000))
+    assert not bands.holds.any()
+    shared = {"x": {"a": (1.5, 1 / 1.5), "b": (1.5, 1 / 1.5)}}
+    models = [experiment(m, shared=shared) for m in windows.mass]
+    assert not any("x" in one.factors for one in bands.normalise(models))
+
+
 @pytest.mark.parametrize(("factor", "told"), [(1.0, False), (1.7, False), (3.0, True), (0.2, True)])
 def test_data_far_from_what_is_expected_may_have_another_luminosity(tmp_path, factor, told):
     bands = measure_sidebands(WINDOWS, DEFAULT, flat(1000), flat(factor * 1000))

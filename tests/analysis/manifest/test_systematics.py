@@ -77,6 +77,7 @@ def test_factors_are_of_simulated_nominal_datasets():
             {"luminosity": {"normalisation": {"tautau": 0.1}}},
             "begin the name of a parameter with none of luminosity",
         ),
+        ({}, {"r": {"normalisation": {"tautau": 0.1}}}, "datacards call the cross-section r"),
         ({}, {"a b": {"normalisation": {"tautau": 0.1}}}, "use letters, digits, - and _"),
     ],
 )

@@ -55,6 +55,14 @@ def test_sample_does_not_depend_on_chunks(tmp_path, columns):
     assert digest != load_sample(folders[0], WINDOWS, Folds(3, 4)).digest
 
 
+def test_chunks_of_two_runs_are_not_added_up(tmp_path, columns):
+    folder = write(tmp_path, columns, 1100)
+    other = folder / "background" / "file-1100-2000.parquet"
+    other.write_bytes((folder / "background" / "file-1100-2200.parquet").read_bytes())
+    with pytest.raises(InputError, match=r"1100-2000.* and .*1100-2200.* hold the same entries"):
+        load_sample(folder, WINDOWS, FOLDS)
+
+
 def test_without_a_test_fold_its_events_train(tmp_path, columns):
     folder = write(tmp_path, columns, 500)
     judged, published = (load_sample(folder, WINDOWS, Folds(4, test)) for test in (3, None))

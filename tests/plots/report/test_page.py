@@ -41,7 +41,9 @@ def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
     for run, masses, epochs in zip(runs, (MASS[:4], MASS[1:]), (100, 200), strict=True):
         run.root.mkdir()
         names = ("punzi-00",)
-        make.sensitivity(np.random.default_rng(1), masses, names).write(run.sensitivity, {})
+        made = make.sensitivity(np.random.default_rng(1), masses, names)
+        made.networks["punzi-00"].single.effective[:] = np.where(masses == epochs / 100 + 1, 0, 9)
+        made.write(run.sensitivity, {})
         simulated = {"simulate": "signal", "files": [str(run.root)]}
         settings = {"training": {"epochs": epochs}, "datasets": {"signal": simulated}}
         write_json(run.stages / "train.json", {"inputs": {"settings": settings}})
@@ -51,6 +53,9 @@ def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
     assert [row[0].text for row in sigma.rows] == ["1", "2", "3"]
     one, other, ratio = (float(cell.text) for cell in sigma.rows[0][1:])
     assert ratio == pytest.approx(other / one, rel=1e-3)
+    # Where no background passes in this run, and in the other one.
+    marks = [[cell.text[:2] for cell in row[1:] if cell.text[0] in "<>"] for row in sigma.rows]
+    assert marks == [[], ["< ", "> "], ["< ", "< "]]
     assert len(list((runs[0].root / "compared").glob("sigma_min.*"))) == 3
     for network, other in (("punzi-01", runs[1]), ("punzi-00", OutputFolder(tmp_path))):
         with pytest.raises(InputError, match=r"(has no network punzi-01|run `punzinet train`)"):

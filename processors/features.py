@@ -80,9 +80,9 @@ class FeatureProcessor(ChunkProcessor):
         """Make the tensor of a chunk, as ``table``, or name and digest of the file that holds it.
 
         There are also its ``cutflow``, what `check_numbers` looks at, ``unsaid`` missing numbers,
-        what `summarise` says of identities, and the ``hypotheses`` of signal: (H, 5) usable entries
-        by generated mass, those in their own window, their efficiency, and sums of weights and of
-        their squares of the usable ones.
+        the weight of the ``heaviest`` event, what `summarise` says of identities, and the
+        ``hypotheses`` of signal: (H, 5) usable entries by generated mass, those in their own
+        window, their efficiency, and sums of weights and of their squares of the usable ones.
         """
         candidates = read_candidates(dataset, events)
         usable = candidates.alive.copy()
@@ -99,6 +99,7 @@ class FeatureProcessor(ChunkProcessor):
         identity = collision(dataset, candidates.identity)
         result = {"cutflow": candidates.cutflow, "odd": candidates.odd, **summarise(identity)}
         result["unsaid"] = candidates.unsaid()
+        result["heaviest"] = float(candidates.weight[candidates.alive].max(initial=0.0))
         if dataset.is_signal:
             all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
             inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]

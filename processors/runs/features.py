@@ -37,6 +37,8 @@ from punzinet.processors.runs.reading import Reading, open_reading
 ROWS_PER_EVENT: Final = 50
 #: Standard deviations of a sum of weights; there is one such sum for each of many masses.
 FLUCTUATION: Final = 5.0
+#: Share of a dataset in one event, and times the mean weight, from which on it is said.
+HEAVY, UNLIKE = 0.05, 10.0
 _UNUSABLE = (
     *(candidates.FURTHER, candidates.SEVERAL, candidates.SAME_CHARGE),
     *(candidates.NOT_FINITE, candidates.NOT_FINITE_COLUMN),
@@ -90,6 +92,7 @@ def run_features(
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
         remarks += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
+        remarks += _say_heavy(dataset, counts["cutflow"][-1], parts)
         if not (dataset.is_signal or dataset.is_data or counts["cutflow"][-1]["entries"]):
             remarks.append(
                 f"Dataset {name}: none of its entries lies in a window, so it is no background to "
@@ -296,6 +299,23 @@ def _move(source: Path, target: Path, names: Iterable[str]) -> None:
         (source / name).replace(target / name)
         with suppress(OSError):
             (source / name).parent.rmdir()  # if that was all
+
+
+def _say_heavy(
+    dataset: DatasetInfo, kept: Mapping[str, Any], chunks: Mapping[Chunk, Any]
+) -> list[str]:
+    """A sentence if one event, of weights very different, makes much of a dataset, or a mass."""
+    heaviest = max((part["heaviest"] for part in chunks.values()), default=0.0)
+    masses = len(dataset.hypotheses) if dataset.is_signal else 1
+    if masses * heaviest <= HEAVY * kept["weight"] or masses == 0:
+        return []
+    if heaviest * kept["entries"] <= UNLIKE * kept["weight"]:
+        return []  # they are few, but alike
+    return [
+        f"Dataset {dataset.name}: one event is {masses * heaviest / kept['weight']:.0%} of what is "
+        "kept" + " of its mass" * dataset.is_signal + "; all that is quoted depends on whether it "
+        "trains or judges. Leave it out, or make events whose weights are more alike."
+    ]
 
 
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:

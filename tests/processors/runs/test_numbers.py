@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from outputs import contents, datasets_of
+from outputs import contents, datasets_of, read_tensors
 from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
 
 from punzinet.analysis.io.files import InputError
@@ -144,6 +144,16 @@ def test_one_sample_cannot_hide_what_another_has_too_little_of(tmp_path):
     files["tautau"] = {"files": [str(write_ntuple(tmp_path / "t.root", make_events(2, 900)))]}
     with pytest.raises(InputError, match=r"one: .* 400 usable .* but only 100 events were"):
         run_features(make_manifest(files), OutputFolder(tmp_path / "o"), Execution("iterative", 1))
+
+
+@pytest.mark.parametrize(("part", "share"), [(0.02, None), (1.0, "50%")])
+def test_an_event_that_makes_much_of_a_dataset_is_said(run, tmp_path, part, share):
+    run("tautau", {})
+    kept = read_tensors(OutputFolder(tmp_path / "output").tensors, "tautau")
+    kept = kept.filter(kept["window_start"] < kept["window_stop"])["event"]
+    run("tautau", {"weight": ones(900, kept[0], part * len(kept))})
+    said = json.loads((tmp_path / "output/features/completeness.json").read_text())["twice"]
+    assert [share in line for line in said] == [True] * (share is not None)
 
 
 def test_background_that_no_window_holds_is_said(run, tmp_path):

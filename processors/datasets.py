@@ -55,7 +55,7 @@ class DatasetInfo(OfProcess):
 
     def __post_init__(self) -> None:
         """Raise ValueError for masses that do not ascend, or have not one factor each of signal."""
-        count = len(self.hypotheses) if self.is_signal else 1
+        count = (self.is_signal and len(self.hypotheses)) or 1
         if self.scale.shape != (count,) or not np.all(np.diff(self.hypotheses) > 0):
             raise ValueError(
                 f"dataset {self.name} needs ascending hypotheses, and {count} factors as `scale`"

@@ -239,7 +239,7 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
         axes.set_title(title, fontsize=SMALL)
     lost = (effect.networks - effect.converged for effect in effects)
     said = (one.label + (f" ({n} lost)" if n else "") for one, n in zip(effects, lost, strict=True))
-    first.set_yticks(range(len(effects))[::-1], [textwrap.fill(one, 24) for one in said])
+    first.set_yticks(range(len(effects))[::-1], [textwrap.fill(one, 20) for one in said])
     first.set_ylim(-0.6, len(effects) - 0.4)
     first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)
     if others:  # below the middle one, for all of them

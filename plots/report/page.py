@@ -77,9 +77,8 @@ def make_report(
         sensitivity=sensitivity,
         network=network,
         mass=windows.mass.tolist(),
-        trained=int(windows.training.sum()),
         **_results(output, own),
-        **_averages(sensitivity),
+        **averages(sensitivity),
         # The median, not the smallest: that is where hardly any simulated background passes.
         median=float(np.median(sensitivity.networks[network].single.sigma_min)),
         search={name: plain_label(search.particle, getattr(search, name)) for name in words},
@@ -135,13 +134,17 @@ def _results(output: OutputFolder, own: Collection[Path]) -> dict[str, list[tabl
     return found
 
 
-def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
+def averages(sensitivity: Sensitivity) -> dict[str, Any]:
     """Average σ_min in fb of all Punzi-nets at one cut and of BCE at best cuts, as it is written.
 
     And the ratio of the two, how many Punzi-nets there are, and how many without a finite mean.
+    Where cross-entropy finds nothing, there is nothing to compare: such masses are ``lost``.
     """
     average = sensitivity.figure_of_merit.averaged
-    trained, means, limits = sensitivity.training, [], []
+    means, limits, every = [], [], sensitivity.training
+    best = [sensitivity.networks[name].optimal for name in sensitivity.of_loss("bce")]
+    found = np.all([every, *(np.isfinite(one.sigma_min) for one in best)], axis=0)
+    trained = found if found.any() else every
     for loss, cut in (("punzi", "single"), ("bce", "optimal")):
         names = sensitivity.of_loss(loss)
         chosen = [getattr(sensitivity.networks[name], cut) for name in names]
@@ -151,7 +154,9 @@ def _averages(sensitivity: Sensitivity) -> dict[str, Any]:
     known = math.isfinite(one + bce)
     said = {"one": below(one, limits[0], digits=3), "bce": below(bce, limits[1], digits=3)}
     said["ratio"] = "≈ " * (known and any(limits)) + number(bce / one if known else None, 3)
-    return {**said, "count": len(means[0]), "unseen": int(np.isinf(means[0]).sum())}
+    said["lost"] = ", ".join(f"{mass:g}" for mass in sensitivity.mass[every & ~trained])
+    counts = {"count": len(means[0]), "averaged": int(trained.sum())}
+    return {**said, **counts, "unseen": int(np.isinf(means[0]).sum())}
 
 
 class Picture(NamedTuple):

@@ -87,6 +87,13 @@ def _run(context: Context) -> Written | None:
         table.add_row(name, str(trained.epoch), best, one, f"{cut:.4f}")
     console.print(table)
     console.print("± from the finite simulated sample; windows share events, which it allows for")
+    for name, judged in sensitivity.networks.items():
+        lost = masses & ~np.isfinite(judged.optimal.sigma_min + judged.single.sigma_min)
+        if lost.any():
+            console.print(
+                f"{name} has no finite average: of the test events, no signal of "
+                f"{', '.join(f'{mass:g}' for mass in sensitivity.mass[lost])} GeV passes its cut."
+            )
     networks = sensitivity.networks.values()
     if any(cuts.bound[masses].any() for one in networks for cuts in (one.optimal, one.single)):
         console.print(BELOW)

@@ -8,6 +8,7 @@ import pytest
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.search import RECOIL
+from punzinet.plots.report import page
 from punzinet.plots.report.other_run import compare_runs
 from punzinet.plots.report.page import read_captions, read_pictures
 
@@ -34,6 +35,18 @@ def test_figures_are_images_in_the_order_of_the_captions(tmp_path):
         *["data:image/svg+xml;base64"] * 4, "data:image/png;base64",
     ]  # fmt: skip
     assert base64.b64decode(pictures[0].data.partition(",")[2]).decode() == GRAPHIC
+
+
+def test_masses_at_which_cross_entropy_finds_nothing_are_in_no_average(make):
+    made = make.sensitivity(np.random.default_rng(1), MASS, ("bce-00", "punzi-00"))
+    bce, punzi = made.networks["bce-00"].optimal, made.networks["punzi-00"].single
+    assert (page.averages(made)["lost"], page.averages(made)["averaged"]) == ("", 3)
+    bce.sigma_min[2] = np.inf
+    said = page.averages(made)
+    assert (said["lost"], said["averaged"], said["unseen"]) == ("2", 2, 0)
+    ends, average = [0, 4], made.figure_of_merit.averaged
+    ratio = average(bce.sigma_min[ends]) / average(punzi.sigma_min[ends])
+    assert float(said["ratio"]) == pytest.approx(ratio, rel=5e-3)
 
 
 def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):

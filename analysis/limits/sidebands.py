@@ -266,10 +266,12 @@ def write_sidebands(
     pull, far = check.pull[np.isfinite(check.pull)], bands.outer[bands.outer > settings.outer]
     said = [f"Sidebands normalise the background at {bands.usable.sum()} of {len(windows)} masses."]
     expected, count = bands.expected.sum(), bands.count.sum()
-    if max(expected, count) > MANY and not 1 <= SUSPICIOUS * count / expected <= SUSPICIOUS**2:
+    alike = expected / SUSPICIOUS <= count <= SUSPICIOUS * expected
+    if max(expected, count) > MANY and not alike:
         said.append(
-            f"They hold {count / expected:.3g} times the events that simulation expects there: if "
-            "that is not how wrong it is, the luminosity of the data is, and all limits with it."
+            f"Added up over masses they hold {count:.3g} events, where simulation expects "
+            f"{expected:.3g}: if that is not how wrong it is, the luminosity of the data is, and "
+            "all limits with it."
         )
     if len(far):
         said.append(

@@ -228,5 +228,4 @@ def test_data_far_from_what_is_expected_may_have_another_luminosity(tmp_path, fa
     spectra = flat(1000), flat(1000)
     write_sidebands(tmp_path / "s.json", WINDOWS, DEFAULT, bands, spectra, about={})
     said = json.loads((tmp_path / "s.json").read_text())["said"]
-    sentence = f"They hold {factor:.3g} times the events that simulation expects"
-    assert any(line.startswith(sentence) for line in said) == told
+    assert any("the luminosity of the data is, and all limits" in line for line in said) == told

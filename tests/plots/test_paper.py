@@ -1,5 +1,6 @@
 """What the paper's figures must say, and must not, from made-up ensembles."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from pictures import check_figure, pictured
@@ -11,7 +12,7 @@ from punzinet.analysis.paper.judgement import Judgement, bin_edges
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics
 from punzinet.analysis.paper.studies import MAIN
 from punzinet.analysis.search import RECOIL
-from punzinet.plots import paper
+from punzinet.plots import paper, style
 from punzinet.plots.network import (
     Cuts,
     feature_space_figure,
@@ -28,7 +29,7 @@ MASS = np.linspace(0.1, 8.7, 87)
 RECIPES = (
     ("as it is", 0, (6.4, 6.1, 1.0, 1.1, 1.0)),
     ("learning rate × 3", 1, (6.4, np.inf, 0.9, 1.2, 1.1)),
-    ("published split 80/20, events that chose judge", 0, (7.0, 6.5, 1.0, 1.3, 1.0)),
+    ("published recipe, no finish", 0, (7.0, 6.5, 1.0, 1.3, 1.0)),
 )
 
 
@@ -101,6 +102,14 @@ def figures(make):
 def test_what_every_figure_says(figures):
     for figure in figures.values():
         check_figure(figure)
+
+
+def test_no_label_reaches_the_edge_of_what_is_written(tmp_path):
+    """At its resolution texts are wider than at that of a screen."""
+    style.save(paper.variations_figure(effects()), tmp_path, "variations")
+    pixels = plt.imread(tmp_path / "variations.png")[..., :3]
+    edges = pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]
+    assert all((edge == 1).all() for edge in edges)
 
 
 @pictured("ensembles", "discontinuities")

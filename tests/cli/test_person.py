@@ -9,7 +9,8 @@ from importlib import metadata
 
 import pytest
 from commands import PUNZINET, run, run_here, run_python, sentence_of
-from small_data import damage, make_events, make_manifest, write_manifest, write_ntuple
+from small_data import damage, make_events, make_manifest, varied, write_manifest, write_ntuple
+from small_runs import ONE_WINDOW, untrained
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -197,6 +198,17 @@ def test_where_datasets_are_read_differently_one_has_to_be_named(further, senten
     write_manifest(tmp_path / "mine.yaml", manifest)
     with pytest.raises(InputError, match=sentence):
         run_here("predict", "x.root", "-m", tmp_path / "mine.yaml", "-o", tmp_path, *further)
+
+
+def test_files_may_be_read_like_a_varied_sample_of_signal(folder, ntuples):
+    shifted = varied("signal", ntuples["signal"], generated=2000, branches={"px1": "px1_up"})
+    of = {"samples": {"signal": {"up": "v"}}}
+    manifest = make_manifest({**ntuples, "v": shifted}, systematics={"s": of})
+    write_manifest(folder / "data_manifest.yaml", manifest)
+    write_ntuple(folder / "x.root", make_events(3, 50, 2.0), names={"px1": "px1_up"})
+    untrained().save(folder / "net", ONE_WINDOW, {}, {}, cut=0.0)
+    said = run_here("predict", "x.root", "--network", folder / "net", "--dataset", "v")
+    assert "50 entries" in said
 
 
 @pytest.mark.parametrize(

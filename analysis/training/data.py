@@ -262,7 +262,7 @@ def _find(
     """What a `Sample` is made of, and its `PARTS`; arguments as of `load_sample`."""
     if every_mass:
         windows = replace(windows, training=np.ones(len(windows), dtype=bool))
-    paths = sorted(tensors.tensor_paths(folder), key=_chunk_order)
+    paths = sorted(tensors.tensor_paths(folder), key=_entries)
     for one, other in itertools.pairwise(paths):
         (*before, _, end), (*after, begin, _) = _entries(one), _entries(other)
         if before == after and begin < end:
@@ -282,15 +282,8 @@ def _find(
     return (windows.search.feature_names, windows.mass[windows.training], tuple(names)), stored
 
 
-def _chunk_order(path: Path) -> tuple[str, str, int]:
-    """Order of chunks: dataset, file, first entry."""
-    return _entries(path)[:3]
-
-
 def _entries(path: Path) -> tuple[str, str, int, int]:
     """Dataset, file, first entry and one past the last (``<stem>-<start>-<stop>.parquet``)."""
     name = re.fullmatch(r"(.*)-(\d+)-(\d+)", path.stem)
-    return (
-        path.parent.name,
-        *((name[1], int(name[2]), int(name[3])) if name else (path.stem, 0, 0)),
-    )
+    stem, start, stop = name.groups() if name else (path.stem, 0, 0)
+    return path.parent.name, stem, int(start), int(stop)

@@ -307,10 +307,9 @@ def _say_heavy(
     """A sentence if one event, of weights very different, makes much of a dataset, or a mass."""
     heaviest = max((part["heaviest"] for part in chunks.values()), default=0.0)
     masses = len(dataset.hypotheses) if dataset.is_signal else 1
-    if masses * heaviest <= HEAVY * kept["weight"] or masses == 0:
+    # Where they are few, but alike, each of them makes much.
+    if heaviest <= kept["weight"] * max(HEAVY / masses, UNLIKE / max(kept["entries"], 1)):
         return []
-    if heaviest * kept["entries"] <= UNLIKE * kept["weight"]:
-        return []  # they are few, but alike
     return [
         f"Dataset {dataset.name}: one event is {masses * heaviest / kept['weight']:.0%} of what is "
         "kept" + " of its mass" * dataset.is_signal + "; all that is quoted depends on whether it "

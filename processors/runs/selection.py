@@ -29,7 +29,7 @@ def run_selection(
     anything is wrong with the input, or the network has no cut.
     """
     saved = load_network(output.network(network))
-    # Those of these events, whichever it was trained in.
+    # Events are counted in the windows of this run, in whichever the network was trained.
     windows = replace(Windows.read(output.windows), search=saved.windows.search)
     saved = replace(saved, windows=windows)
     cut, unblind = saved.single_cut, options.get("unblind", False)

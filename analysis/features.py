@@ -31,38 +31,53 @@ def _muon(momenta: Momenta, i: int) -> Any:
 
 
 @njit(inline="always")
+def _beam(total: FloatArray) -> Any:
+    return vector.obj(E=total[0], px=total[1], py=total[2], pz=total[3])
+
+
+@njit(inline="always")
 def _ratio(numerator: float, denominator: float) -> float:
     """Divide; 0 with respect to a muon at rest, which has no direction."""
     return numerator / denominator if denominator != 0 else 0.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _table_1(
-    muons: Any, beams: FloatArray, electron_direction: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """`dimuon_kinematics` in one loop over the events; features as (4, n)."""
-    count = len(muons[0][0])
-    features, m2_recoil = np.empty((4, count)), np.empty(count)
-    x, y, z = electron_direction
-    electron = vector.obj(px=x, py=y, pz=z, E=np.sqrt(x**2 + y**2 + z**2))
-    for i in range(count):
-        if i < len(beams):
-            energy, x, y, z = beams[i]
-            beam = vector.obj(px=x, py=y, pz=z, E=energy)
-            velocity = beam.to_beta3()
-            z_axis = electron.boostCM_of_beta3(velocity).to_Vector3D().unit()
-        mu1, mu2 = _muon(muons[0], i), _muon(muons[1], i)
-        m2_recoil[i] = (beam - mu1 - mu2).mass2
+@njit(inline="always")
+def _table_1(mu1: Any, mu2: Any, beam: Any, electron: Any) -> tuple[float, ...]:
+    """Compute the features and the squared recoil mass of one event."""
+    velocity = beam.to_beta3()
+    p1 = mu1.boostCM_of_beta3(velocity).to_Vector3D()
+    p2 = mu2.boostCM_of_beta3(velocity).to_Vector3D()
+    z_axis = electron.boostCM_of_beta3(velocity).to_Vector3D().unit()
+    p_min = min(p1.mag, p2.mag)
+    thrust = max((p1 + p2).mag, (p1 - p2).mag)
+    return (
+        _ratio(p1.cross(p2).mag, thrust),  # pt_thrust
+        _ratio(p1.cross(p2).mag, p_min),  # pt_mumin_mumax
+        _ratio(p1.dot(p2), p_min),  # pl_mumin_mumax
+        (p1 + p2).cross(z_axis).mag,  # pt_mumu
+        (beam - mu1 - mu2).mass2,  # m2_recoil
+    )
 
-        p1 = mu1.boostCM_of_beta3(velocity).to_Vector3D()
-        p2 = mu2.boostCM_of_beta3(velocity).to_Vector3D()
-        p_min = min(p1.mag, p2.mag)
-        thrust = max((p1 + p2).mag, (p1 - p2).mag)
-        features[0, i] = _ratio(p1.cross(p2).mag, thrust)  # pt_thrust
-        features[1, i] = _ratio(p1.cross(p2).mag, p_min)  # pt_mumin_mumax
-        features[2, i] = _ratio(p1.dot(p2), p_min)  # pl_mumin_mumax
-        features[3, i] = (p1 + p2).cross(z_axis).mag  # pt_mumu
-    return features, m2_recoil
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _of_events(muons: Any, beams: FloatArray, direction: FloatArray) -> FloatArray:
+    """`_table_1` of all events, (5, n), which have the same beams, or each its own.
+
+    The same boost is taken out of the loop, and several events are computed at once, ten times as
+    fast, if the compiler sees arrays indexed, not unpacked, and nothing stored before all is known.
+    """
+    f = np.empty((5, len(muons[0][0])))
+    electron = vector.obj(px=direction[0], py=direction[1], pz=direction[2], mass=0.0)
+    if len(beams) == 1:
+        beam = _beam(beams[0])
+        for i in range(f.shape[1]):
+            mu1, mu2 = _muon(muons[0], i), _muon(muons[1], i)
+            f[0, i], f[1, i], f[2, i], f[3, i], f[4, i] = _table_1(mu1, mu2, beam, electron)
+    else:
+        for i in range(f.shape[1]):
+            mu1, mu2, beam = _muon(muons[0], i), _muon(muons[1], i), _beam(beams[i])
+            f[0, i], f[1, i], f[2, i], f[3, i], f[4, i] = _table_1(mu1, mu2, beam, electron)
+    return f
 
 
 def dimuon_kinematics(
@@ -79,8 +94,8 @@ def dimuon_kinematics(
     mu1, mu2 = (tuple(np.ascontiguousarray(p, kind) for p in mu) for mu in (mu_plus, mu_minus))
     given = np.atleast_2d(beam), electron_direction
     beams, axis = (np.ascontiguousarray(values, dtype=np.float64) for values in given)
-    features, m2_recoil = _table_1((mu1, mu2), beams, axis)
-    return DimuonKinematics(features.T, m2_recoil)
+    found = _of_events((mu1, mu2), beams, axis)
+    return DimuonKinematics(found[:4].T, found[4])
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from punzinet.analysis.io.histograms import (
     fill_spectra,
     fill_template,
 )
+from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.manifest.systematics import factor_name
 from punzinet.analysis.saved_network import SavedNetwork
 from punzinet.analysis.types import FloatArray, IntArray
@@ -209,6 +210,6 @@ def _fill(
     spectra: Spectra = {}
     for m in np.unique(hypothesis):
         own = hypothesis == m
-        name = f"{dataset.process}/{dataset.hypotheses[m]:g}"
+        name = f"{dataset.process}/{mass_name(dataset.hypotheses[m])}"
         spectra |= fill_spectra(stage, name, variable, values[own], weight[own])
     return spectra

@@ -19,7 +19,7 @@ from punzinet.analysis.io.files import Record, write_json
 from punzinet.analysis.io.output import OutputFolder, digest, git_commit, provenance, versions
 from punzinet.analysis.manifest.datasets import Dataset, Simulated
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.sections import DetectorSettings, Scale
+from punzinet.analysis.manifest.sections import DetectorSettings, Scale, mass_name
 from punzinet.analysis.simulation import sampling
 from punzinet.analysis.simulation.detector import Detector
 from punzinet.analysis.simulation.events import Generator, Pair
@@ -241,7 +241,7 @@ def simulate(
         signal = [one for one in simulation.signal if one.name in sections]
         if signal:
             written.append(output.cross_sections)
-            write_json(written[-1], {f"{one.mass:g}": sections[one.name] for one in signal})
+            write_json(written[-1], {mass_name(one.mass): sections[one.name] for one in signal})
     for records in simulation.steps:
         records.thin()  # the events are in the ntuples
     return written

@@ -23,6 +23,11 @@ LONGEST_NAME = 100  # bytes of a name; those of files have 255
 MOST_MASSES = 10_000  # of a grid: more than any search needs, and few enough for memory
 
 
+def mass_name(mass: float) -> str:
+    """A mass in GeV as it stands in names of files and histograms: with all of its digits."""
+    return np.format_float_positional(mass, trim="-")
+
+
 def _beside(name: str, manifest: ValidationInfo) -> str:
     """Path of a file or pattern that a manifest names; without a manifest, the name itself."""
     return name if manifest.context is None or "://" in name else str(manifest.context / name)

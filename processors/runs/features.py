@@ -22,6 +22,7 @@ from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, windows_from_fits
@@ -255,7 +256,7 @@ def _fit_windows(reading: Reading, datasets: Mapping[str, DatasetInfo]) -> tuple
         )
     edges = peak_edges(search.peak_reach)
     fits = [fit_peak(peak["value"], peak["variance"], edges) for peak in peaks]
-    names = enumerate(f"peaks/{mass:g}" for mass in hypotheses.mass)
+    names = enumerate(f"peaks/{mass_name(mass)}" for mass in hypotheses.mass)
     spectra = {name: histogram[{0: loc(i)}] for i, name in names}
     return windows_from_fits(hypotheses.mass, hypotheses.training, fits, search), spectra
 

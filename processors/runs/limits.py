@@ -44,6 +44,7 @@ from punzinet.analysis.limits.systematics import (
 )
 from punzinet.analysis.limits.tables import write_hepdata, write_note
 from punzinet.analysis.manifest.manifest import Manifest
+from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.saved_network import Perceptron, SavedNetwork, load_network
 from punzinet.analysis.search import Search
 from punzinet.analysis.training.data import judging_events, load_sample
@@ -106,7 +107,7 @@ def run_limits(
     about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
     folder = output.limits.parent
     limits.write(output.limits, about)
-    workspaces = {f"{one.mass:g}": one.workspace() for one in experiments["single"] if one}
+    workspaces = {mass_name(one.mass): one.workspace() for one in experiments["single"] if one}
     written = [output.limits, *write_note(folder, limits)]
     written += write_workspaces((output.workspaces, folder / "datacards"), workspaces)
     if effects:
@@ -302,7 +303,7 @@ def run_shape(manifest: Manifest, output: OutputFolder) -> tuple[list[Path], Sha
     single, level = limits.selections["single"], limits.confidence_level
     templates = Templates.of(read_templates(output.histograms), windows)
     known = np.isfinite(single.asymptotic[:, 2])
-    names = [f"{mass:g}" for mass in limits.mass.tolist()]
+    names = [*map(mass_name, limits.mass.tolist())]
     counting = [
         read_json(output.workspaces / f"{name}.json", "punzinet limits") if there else None
         for name, there in zip(names, known.tolist(), strict=True)

@@ -7,12 +7,17 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import datasets_of, entries_of, read_tensors
-from small_data import MASSES, make_manifest
+from small_data import MASSES, make_events, make_manifest, write_ntuple
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.folds import Folds
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.histograms import drawn_quantities, read_spectrum, read_templates
+from punzinet.analysis.io.histograms import (
+    drawn_quantities,
+    read_peaks,
+    read_spectrum,
+    read_templates,
+)
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.observables import FEATURES
@@ -95,6 +100,20 @@ def test_spectra_hold_every_usable_event_and_signal_peaks_at_its_mass(done):
     _, signals = read_spectrum(done.histograms, "before", RECOIL.variable.mass)
     peaks = [signal.axes[0].centers[signal.values().argmax()] for signal in signals.values()]
     assert peaks == pytest.approx(list(MASSES), abs=0.11)
+
+
+def test_masses_that_agree_in_six_digits_have_spectra_of_their_own(ntuples, tmp_path):
+    masses = (3.096916, 3.096919, 4.0)
+    signal = make_events(1, 900, np.repeat(masses, 300))
+    files = ntuples | {"signal": write_ntuple(tmp_path / "s.root", signal)}
+    manifest = make_manifest(files, hypotheses={"masses": masses})
+    output = make_features(manifest, tmp_path)
+    save_network(output, "punzi", -100.0, NETWORK)
+    run_selection(manifest, output, Execution(), network="punzi")
+    _, signals = read_spectrum(output.histograms, "before", RECOIL.variable.mass)
+    assert list(signals) == [*masses]
+    assert [one.values().sum() for one in signals.values()] == pytest.approx([0.9 * 0.15] * 3)
+    assert len(read_peaks(output.peaks)) == 3
 
 
 def test_windows_are_those_of_the_events_and_not_of_the_network(done, manifest, tmp_path):

@@ -18,7 +18,13 @@ from pydantic_core import to_jsonable_python
 
 from punzinet.analysis.io.files import InputError, file_digest
 from punzinet.analysis.io.output import digest
-from punzinet.analysis.manifest.datasets import BRANCHES, Blinding, Dataset, OfProcess
+from punzinet.analysis.manifest.datasets import (
+    BRANCHES,
+    CMS_BRANCHES,
+    Blinding,
+    Dataset,
+    OfProcess,
+)
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
 from punzinet.analysis.manifest.systematics import FACTOR
@@ -32,6 +38,9 @@ MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
 CHARGES = ("charge1", "charge2")
 METADATA = ("dataset", "filename", "entrystart", "entrystop")  # coffea's names of a chunk's fields
+NAME = (
+    "punzinet_name"  # that of a field which names a chunk: filesets may have a ``name`` of theirs
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +85,8 @@ class DatasetInfo(OfProcess):
         """Branch of each column in a tree with these branches."""
         if self.columns is not None:
             return self.columns
-        names = BRANCHES | {name: name for name in self.search.columns}
+        momenta = CMS_BRANCHES if self.in_cms else {}
+        names = BRANCHES | momenta | {name: name for name in self.search.columns}
         return {column: branch for column, branch in names.items() if branch in branches}
 
 
@@ -170,7 +180,7 @@ def name_of(metadata: Mapping[str, Any]) -> str:
     where = chunk.file if "://" in chunk.file else str(Path(chunk.file).absolute())
     file = f"{Path(chunk.file).stem}-{digest(where)[:8]}"
     by_default = f"{chunk.dataset}/{file}-{chunk.start}-{chunk.stop}"
-    return str(metadata.get("name", by_default))
+    return str(metadata.get(NAME, by_default))
 
 
 def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]:
@@ -203,6 +213,8 @@ class ChunkProcessor(ProcessorABC):  # type: ignore[misc]  # coffea has no types
                 f"Nothing is known of dataset {chunk.dataset}: describe it to the processor, which "
                 f"knows {', '.join(self.datasets)}."
             )
+        if not chunk.entries:  # coffea has one of a file without entries
+            return {}
         return {chunk: self.process_chunk(self.datasets[chunk.dataset], events)}
 
     def postprocess(self, accumulator: dict[Chunk, Any]) -> Any:

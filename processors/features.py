@@ -35,10 +35,18 @@ class PeakProcessor(ChunkProcessor):
     The output is a histogram with the axes ``hypothesis`` (index of the mass) and ``distance``.
     """
 
+    def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
+        """ValueError unless all signal has the same hypotheses, which the indices count."""
+        super().__init__(datasets)
+        signals = [dataset for dataset in self.datasets.values() if dataset.is_signal]
+        if len({tuple(dataset.hypotheses) for dataset in signals}) != 1:
+            raise ValueError("peaks are of datasets of signal that all have the same hypotheses")
+        self._signal = signals[0]
+
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Fill the histogram of a chunk."""
-        candidates = read_candidates(dataset, events)
-        alive, search = candidates.alive, dataset.search
+        candidates, search = read_candidates(dataset, events), dataset.search
+        alive = candidates.alive & (candidates.hypothesis >= 0)  # no background
         hypothesis = candidates.hypothesis[alive]
         distance = candidates.variable[alive] - search.centre(dataset.hypotheses[hypothesis])
         peaks = _empty_peaks(np.unique(hypothesis).tolist() or [0], search.peak_reach)
@@ -47,8 +55,8 @@ class PeakProcessor(ChunkProcessor):
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> Hist[Any]:
         """Add up the histograms of all chunks, with every hypothesis."""
-        dataset = next(iter(self.datasets.values()))
-        total = _empty_peaks(list(range(len(dataset.hypotheses))), dataset.search.peak_reach)
+        count, reach = len(self._signal.hypotheses), self._signal.search.peak_reach
+        total = _empty_peaks(list(range(count)), reach)
         for part in chunks.values():
             for row, m in enumerate(part["peaks"].axes[0]):
                 total.view(flow=True)[m] += part["peaks"].view(flow=True)[row]
@@ -91,7 +99,7 @@ class FeatureProcessor(ChunkProcessor):
         between = candidates.alive & (start == stop) & (stop > 0) & (stop < len(self._windows))
         candidates.require(NO_WINDOW.format(mass), start < stop)
         if dataset.is_signal:
-            own = candidates.hypothesis
+            own = self._windows.index_of(dataset.hypotheses)[candidates.hypothesis]
             candidates.require(NOT_ITS_WINDOW.format(mass), (start <= own) & (own < stop))
             start, stop, between = own, own + 1, np.zeros_like(between)
         rows = np.concatenate([*map(np.flatnonzero, (candidates.alive, between))])

@@ -24,7 +24,7 @@ from hist import Hist
 from punzinet.analysis.io.files import Arrays, InputError, OutputError, Record
 from punzinet.analysis.io.output import command_of, digest, git_commit, versions
 from punzinet.processors import opening
-from punzinet.processors.datasets import Chunk, ChunkProcessor, as_json, chunk_of
+from punzinet.processors.datasets import NAME, Chunk, ChunkProcessor, as_json, chunk_of
 from punzinet.processors.executors import is_lost_worker, survive
 from punzinet.processors.ledger import Job, Records, plan_step
 from punzinet.processors.preflight import InputFile
@@ -129,7 +129,7 @@ def _plan(
         name = f"{chunk.dataset}/{file.stem}-{chunk.start}-{chunk.stop}"
         uuid = UUID(file.uuid).bytes if file.uuid else b""
         where = (chunk.dataset, chunk.file, file.tree, chunk.start, chunk.stop)
-        items[chunk] = WorkItem(*where, uuid, {"name": name, "key": key})
+        items[chunk] = WorkItem(*where, uuid, {NAME: name, "key": key})
         jobs.append(Job(name, key, chunk.dataset, file.path, chunk.entries))
     return items, jobs
 
@@ -232,7 +232,7 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
 
     def load(self, metadata: Any, processor_instance: ByChunk) -> dict[str, Any] | None:
         """The output of an earlier run, if it still holds (called by coffea)."""
-        record = self._records.find(metadata["name"], metadata["key"])
+        record = self._records.find(metadata[NAME], metadata["key"])
         if record is None:
             return None
         result = _unpack(record.content["packed"], record.arrays)
@@ -243,7 +243,7 @@ class ChunkRecords(CheckpointerABC):  # type: ignore[misc]  # coffea has no type
 
     def save(self, output: dict[str, Any], metadata: Any, _processor_instance: ByChunk) -> None:
         """Leave the output of a chunk, or what is wrong with it (called by coffea)."""
-        about = metadata["name"], metadata["key"]
+        about = metadata[NAME], metadata["key"]
         for problem in output["out"]["problems"].values():
             self._records.fail(*about, problem)
         for result in output["out"]["chunks"].values():

@@ -13,9 +13,11 @@ from coffea.processor import IterativeExecutor, Runner
 from hypothesis import given
 from hypothesis import strategies as st
 from outputs import entries_of
-from small_data import MASSES, kinematics_of, make_events, make_manifest, write_ntuple
+from small_data import MASSES, kinematics_of, make_events, make_manifest, to_cms, write_ntuple
 
 from punzinet.analysis.folds import IDENTITY, Folds, fold_of
+from punzinet.analysis.manifest.datasets import CMS_BRANCHES
+from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
 from punzinet.analysis.search import RECOIL
@@ -56,6 +58,42 @@ def test_peaks_are_histograms_of_each_mass(chunk_size, tmp_path):
             # Rounding may move an event on an edge to the next bin.
             moved = np.abs(np.cumsum(peaks[name][i] - expected)).max()
             assert moved <= weights.max(initial=0.0) + 1e-15
+
+
+def test_peaks_are_of_signal_of_the_same_hypotheses(tmp_path):
+    """Background with hypotheses, as a manifest describes it, adds nothing to any peak."""
+    background = DatasetInfo("tautau", "tautau", hypotheses=np.array(MASSES))
+    files = {"tautau": write_ntuple(tmp_path / "b.root", make_events(2, 3000))}
+    peaks = run_processor(PeakProcessor([background, SIGNAL]), files, 700).view()
+    assert (len(peaks), peaks["value"].sum()) == (6, 0)
+    other = DatasetInfo("more", "signal", np.ones(2), np.array([3.0, 4.0]))
+    for datasets in ([SIGNAL, other], [background]):
+        with pytest.raises(ValueError, match="signal that all have the same hypotheses"):
+            PeakProcessor(datasets)
+
+
+def test_signal_of_some_masses_only_lies_in_their_windows(wide_windows, tmp_path):
+    """Its hypotheses are fewer than the windows: they are tied by mass, and not by rank."""
+    mass = np.repeat([2.0, 4.0, 7.0], 500)
+    files = {"signal": write_ntuple(tmp_path / "s.root", make_events(1, 1500, mass))}
+    dataset = DatasetInfo("signal", "signal", np.full(3, 1 / 500), np.array([2.0, 4.0, 7.0]))
+    found = run_processor(FeatureProcessor([dataset], wide_windows), files, 700)["signal"]
+    table = pl.from_arrow(found["table"]).group_by("mass", "window_start", "window_stop").len()
+    assert sorted(table.rows()) == [(2.0, 1, 2, 500), (4.0, 3, 4, 500)]
+    assert found["hypotheses"][:, 1].tolist() == [500, 500, 0]
+
+
+def test_momenta_in_the_cms_have_branches_of_their_own(wide_windows, tmp_path):
+    """By default, also where a file holds those in the laboratory besides."""
+    events = make_events(2, 2000)
+    cms = to_cms(events, np.tile(Beams().total, (2000, 1)))
+    both = events | {CMS_BRANCHES[name]: cms[name] for name in CMS_BRANCHES}
+    files, found = {"tautau": write_ntuple(tmp_path / "b.root", both)}, []
+    for in_cms in (False, True):
+        dataset = DatasetInfo("tautau", "tautau", in_cms=in_cms)
+        made = run_processor(FeatureProcessor([dataset], wide_windows), files, 2000)["tautau"]
+        found.append(pl.from_arrow(made["table"])["m2_recoil"].to_numpy())
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
 
 
 def test_hypotheses_that_would_lose_all_signal_are_refused():
@@ -167,11 +205,18 @@ def test_what_is_written_is_read_by_everybody(run, tmp_path):
 
 
 def test_files_of_one_name_in_several_folders_do_not_overwrite_each_other(wide_windows, tmp_path):
-    files = [write_ntuple(tmp_path / f"run{n}" / "t.root", make_events(n, 500)) for n in (1, 2)]
+    """Nor those of a fileset with a name of its own; one without entries leaves none."""
+    files = [
+        write_ntuple(tmp_path / f"run{n}" / "t.root", make_events(n, n * 250)) for n in range(3)
+    ]
+    fileset = {
+        "treename": "variables", "files": [*map(str, files)], "metadata": {"name": "tau pairs"}
+    }  # fmt: skip
     tautau = DatasetInfo("tautau", "tautau", np.array([0.45]), wide_windows.mass)
     processor = FeatureProcessor([tautau], wide_windows, folder=tmp_path / "tensors")
     runner = Runner(IterativeExecutor(status=False), schema=BaseSchema, metadata_cache={})
-    runner({"tautau": [*map(str, files)]}, processor_instance=processor, treename="variables")
+    found = runner({"tautau": fileset}, processor_instance=processor)
+    assert found["tautau"]["cutflow"][0]["entries"] == 750
     assert len([*(tmp_path / "tensors" / "tautau").iterdir()]) == 2
 
 

@@ -179,6 +179,7 @@ def _read(
     if not parts:
         return dict.fromkeys(("identity", "logit", "weight", "start", "stop"), np.empty(0, int))
     merged = {column: np.concatenate([part[column] for part in parts]) for column in parts[-1]}
+    merged["identity"] = _candidates(merged["identity"])
     for factor in {*factors} & {*merged}:
         total = merged["weight"].sum()
         mean = merged["weight"] @ merged[factor] / total if total > 0 else 1.0
@@ -188,6 +189,16 @@ def _read(
                 "branch has to hold factors on the weights, which are near 1; correct it."
             )
     return merged
+
+
+def _candidates(identity: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Identities (n,) that tell the candidates of an event apart, too, by their order."""
+    order, place = np.argsort(identity, kind="stable"), np.arange(len(identity))
+    first = np.diff(identity[order], prepend=~identity[order[:1]]) != 0
+    number = place - np.maximum.accumulate(np.where(first, place, 0))
+    found = identity.copy()
+    found[order] += number.astype(np.uint64)
+    return found
 
 
 def _varied_masses(manifest: Manifest, name: str, mass: FloatArray) -> BoolArray:

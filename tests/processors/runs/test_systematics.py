@@ -5,7 +5,16 @@ import json
 import numpy as np
 import pyhf
 import pytest
-from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
+from outputs import read_tensors
+from small_data import (
+    GENERATED,
+    MASSES,
+    kinematics_of,
+    make_events,
+    make_manifest,
+    varied,
+    write_ntuple,
+)
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.io.files import InputError
@@ -139,6 +148,27 @@ def test_half_of_the_same_events_are_half_of_the_yield(tmp_path, files):
     assert (error[0] < 0.06).all()
     assert factor[1] == pytest.approx(1 / factor[0])
     assert (effects["x"].factor["signal"] == 1).all()
+
+
+def test_candidates_of_the_same_events_are_the_same_candidates(tmp_path, ntuples):
+    """What only their weights change does not fluctuate, however many an event has."""
+    events = make_events(2, 20_000)
+    events["event"] //= np.array(3, dtype=np.uint32)
+    weight = 1 + 0.05 * np.clip(kinematics_of(events).m2_recoil, 0, 40) / 40
+    files = {
+        name: write_ntuple(tmp_path / f"{name}.root", events | {"weight": one})
+        for name, one in (("tautau", np.ones(20_000)), ("heavier", weight))
+    }
+    manifest = with_sample(ntuples | files, "heavier", luminosity=100.0)
+    effects, output = measure(manifest, tmp_path)
+    factor, error = effects["x"].factor["tautau"][0], effects["x"].error["tautau"][0]
+    table = read_tensors(output.tensors, "tautau").filter(fold=manifest.training.folds.judging)
+    m2, windows = table["m2_recoil"].to_numpy()[:, None], Windows.read(output.windows)
+    count = ((m2 > windows.low) & (m2 < windows.high)).sum(axis=0)
+    alone = count > 1.5 / systematics.PRECISE  # windows that need no neighbours
+    assert alone.sum() > 2
+    assert (error < 1.5 / count)[alone].all()
+    assert factor[alone] == pytest.approx(1 + 0.05 * windows.centre[alone] / 40, abs=0.002)
 
 
 def test_fluctuations_of_another_sample_do_not_pose_as_an_effect(tmp_path, files, monkeypatch):

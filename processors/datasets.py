@@ -26,7 +26,7 @@ from punzinet.analysis.manifest.datasets import (
     OfProcess,
 )
 from punzinet.analysis.manifest.manifest import Manifest
-from punzinet.analysis.manifest.sections import Beams, CandidatePolicy
+from punzinet.analysis.manifest.sections import Beams, CandidatePolicy, mass_name
 from punzinet.analysis.manifest.systematics import FACTOR
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
@@ -104,7 +104,8 @@ def describe_datasets(
     are numbers of events; signal to one generated event, so that they are efficiencies, and that
     of a period counts with its share of the luminosity. Both take the corrections. Data counts as
     it is, and `unblind` shows all of it. Luminosity and generated events shrink with the share of a
-    dataset that is processed. A varied dataset takes the place of one of the `nominal` manifest.
+    dataset that is processed. A varied dataset takes the place of one of the `nominal` manifest;
+    InputError if it has signal of a mass of which that has none.
     """
     hypotheses, shares = manifest.hypotheses.mass, shares or {}
     whole = (nominal or manifest).nominal.datasets
@@ -126,8 +127,14 @@ def describe_datasets(
             # A hypothesis that nothing was generated for has no efficiency: its weights are 0.
             own, scale = generated[dataset.period], np.zeros(len(hypotheses))
             if dataset.variation_of:
-                replaced = np.maximum(made(whole[dataset.variation_of]), 1e-300)
-                own = own * made(dataset) / replaced
+                replaced, varied = made(whole[dataset.variation_of]), made(dataset)
+                if len(more := hypotheses[(varied > 0) & (replaced == 0)]):
+                    raise InputError(
+                        f"Dataset {name}: {dataset.variation_of}, whose place it takes, has no "
+                        f"`generated` events of {', '.join(map(mass_name, more))} GeV; take them "
+                        "out here, and vary the dataset that has them."
+                    )
+                own = own * np.divide(varied, replaced, out=varied, where=replaced > 0)
             weighted = manifest.correction * (target / manifest.luminosity)
             np.divide(weighted, own, out=scale, where=own > 0)
         elif not dataset.is_data and dataset.luminosity is not None:

@@ -27,8 +27,9 @@ from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
-from punzinet.processors.datasets import MOMENTA
+from punzinet.processors.datasets import MOMENTA, describe_datasets
 from punzinet.processors.executors import Execution
+from punzinet.processors.preflight import preflight
 from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.runs.training import run_training
@@ -194,6 +195,22 @@ def test_signal_that_is_varied_up_and_down_at_other_masses_is_refused():
     manifest = make_manifest(datasets, systematics=given)
     with pytest.raises(InputError, match=r"systematics.x` hold no mass .* both up and down"):
         systematics.shifts(manifest, manifest.hypotheses.mass)
+
+
+def test_signal_of_a_mass_that_the_nominal_sample_has_not_is_refused(files):
+    """It is that of another dataset, whose place the varied one does not take."""
+    datasets = {
+        name: {"process": "signal", "files": [str(files[file])], "generated": generated}
+        for name, file, generated in (
+            ("one", "few", {3.0: 9}),
+            ("other", "signal", dict.fromkeys(MASSES, 9)),
+        )
+    } | {"tautau": files["tautau"]}
+    datasets["low"] = varied("one", files["low"], "signal", generated={2.0: 9, 3.0: 9})
+    given = {"x": {"samples": {"one": {"up": "low"}}}}
+    manifest = make_manifest(datasets, systematics=given)
+    with pytest.raises(InputError, match=r"low: one, .* no `generated` events of 2 GeV; take"):
+        describe_datasets(manifest, preflight(manifest)[0])
 
 
 @pytest.mark.parametrize("ways", [{"up": "few"}, {"up": "low", "down": "high"}])

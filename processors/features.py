@@ -36,11 +36,11 @@ class PeakProcessor(ChunkProcessor):
     """
 
     def __init__(self, datasets: Iterable[DatasetInfo]) -> None:
-        """ValueError unless all signal has the same hypotheses, which the indices count."""
+        """ValueError unless all signal has the same search and hypotheses, which indices count."""
         super().__init__(datasets)
         signals = [dataset for dataset in self.datasets.values() if dataset.is_signal]
-        if len({tuple(dataset.hypotheses) for dataset in signals}) != 1:
-            raise ValueError("peaks are of datasets of signal that all have the same hypotheses")
+        if len({(dataset.search, *dataset.hypotheses) for dataset in signals}) != 1:
+            raise ValueError("peaks are of signal datasets that all have one search and hypotheses")
         self._signal = signals[0]
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
@@ -81,7 +81,11 @@ class FeatureProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, folder: Path | None = None
     ) -> None:
+        """ValueError if the search of a dataset has windows in another variable."""
         super().__init__(datasets, windows.mass, windows.sigma, folder=folder)
+        for one in {dataset.search.variable.name for dataset in self.datasets.values()}:
+            if one != windows.search.variable.name:
+                raise ValueError(f"the windows are in {windows.search.variable.name}, not in {one}")
         self._windows = windows
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:

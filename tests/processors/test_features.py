@@ -1,6 +1,7 @@
 """Peaks, features, observables: the right events and numbers, in tables that everybody can read."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from punzinet.analysis.manifest.datasets import CMS_BRANCHES
 from punzinet.analysis.manifest.sections import Beams
 from punzinet.analysis.observables import CANDIDATES, FEATURES
 from punzinet.analysis.peak_fit import peak_edges
-from punzinet.analysis.search import RECOIL
+from punzinet.analysis.search import RECOIL, SearchSettings
 from punzinet.processors import features
 from punzinet.processors.datasets import DatasetInfo, describe_datasets
 from punzinet.processors.duplicates import scan_identities
@@ -68,8 +69,16 @@ def test_peaks_are_of_signal_of_the_same_hypotheses(tmp_path):
     assert (len(peaks), peaks["value"].sum()) == (6, 0)
     other = DatasetInfo("more", "signal", np.ones(2), np.array([3.0, 4.0]))
     for datasets in ([SIGNAL, other], [background]):
-        with pytest.raises(ValueError, match="signal that all have the same hypotheses"):
+        with pytest.raises(ValueError, match="that all have one search and hypotheses"):
             PeakProcessor(datasets)
+
+
+def test_windows_in_another_variable_are_refused(wide_windows):
+    of_pairs = replace(SIGNAL, name="pairs", search=SearchSettings(variable="m_mumu").resolved)
+    with pytest.raises(ValueError, match="windows are in m2_recoil, not in m_mumu"):
+        FeatureProcessor([of_pairs], wide_windows)
+    with pytest.raises(ValueError, match="one search"):
+        PeakProcessor([SIGNAL, of_pairs])
 
 
 def test_signal_of_some_masses_only_lies_in_their_windows(wide_windows, tmp_path):

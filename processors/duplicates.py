@@ -142,12 +142,16 @@ def count_duplicates(
 
 
 def say_twice(
-    dataset: DatasetInfo, chunks: Mapping[Chunk, Any], shared: Mapping[str, str], luminosity: float
+    dataset: DatasetInfo,
+    chunks: Mapping[Chunk, Any],
+    shared: Mapping[str, str],
+    luminosity: float,
+    masses: int,
 ) -> list[str]:
     """Sentences on what counts more than once in a dataset, and how much of its yield that makes.
 
     Takes what `FeatureProcessor` says of its chunks, with events that are ``repeated``, which other
-    dataset has a file of it as well, and the target luminosity in fb^-1.
+    dataset has a file of it as well, the target luminosity in fb^-1, and of how many masses it is.
     """
     kept = {chunk: part["cutflow"][-1]["weight"] for chunk, part in chunks.items()}
     cases = [
@@ -161,14 +165,14 @@ def say_twice(
            f"with {{}} entries is a file of dataset {other} as well",
            "name it once, unless that is meant") for file, other in shared.items()),
     ]  # fmt: skip
-    scale, form, unit = 1, ",.0f", "events" + f" at {luminosity:g} fb⁻¹" * (not dataset.is_data)
+    form, unit = ",.0f", "events" + f" at {luminosity:g} fb⁻¹" * (not dataset.is_data)
     if dataset.is_signal:
-        scale, form, unit = len(dataset.hypotheses), ".3f", "in efficiency"
-    whole, said = sum(kept.values()) / scale, []
+        form, unit = ".3f", "in efficiency"
+    whole, said = sum(kept.values()) / masses, []
     for entries, what, advice in cases:
         if files := list(dict.fromkeys(chunk.file for chunk, count in entries.items() if count)):
             where = files[0] + f" (with {len(files) - 1} more)" * (len(files) > 1)
-            part = sum(n / chunk.entries * kept[chunk] for chunk, n in entries.items()) / scale
+            part = sum(n / chunk.entries * kept[chunk] for chunk, n in entries.items()) / masses
             said.append(
                 f"Dataset {dataset.name}: {where} {what.format(sum(entries.values()))}, which "
                 f"makes about {part:{form}} of {whole:{form}} {unit}; {advice}."

@@ -252,6 +252,11 @@ class Manifest(sections.Section):
         nominal = self.part().datasets.values()
         return sum(d.generated_at(mass) or 0 for d in nominal if d.is_signal)
 
+    def masses_of(self, dataset: str) -> int:
+        """How many hypotheses a dataset holds signal of; 1 for background and data."""
+        one, masses = self.datasets[dataset], self.hypotheses.mass.tolist()
+        return sum(one.is_signal and one.generated_at(mass) is not None for mass in masses) or 1
+
     def luminosity_of(self, dataset: str) -> float:
         """Target luminosity in fb^-1 that a dataset is scaled to: of its period, or of all."""
         period = self.datasets[dataset].period

@@ -92,8 +92,9 @@ def run_features(
         parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
         fates[name] = _fates(dataset, counts, chosen)
         complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
-        remarks += duplicates.say_twice(dataset, parts, shared[name], chosen.luminosity_of(name))
-        remarks += _say_heavy(dataset, counts["cutflow"][-1], parts)
+        about, masses = (dataset, parts), chosen.masses_of(name)
+        remarks += duplicates.say_twice(*about, shared[name], chosen.luminosity_of(name), masses)
+        remarks += _say_heavy(*about, counts["cutflow"][-1], masses)
         if not (dataset.is_signal or dataset.is_data or counts["cutflow"][-1]["entries"]):
             remarks.append(
                 f"Dataset {name}: none of its entries lies in a window, so it is no background to "
@@ -303,11 +304,10 @@ def _move(source: Path, target: Path, names: Iterable[str]) -> None:
 
 
 def _say_heavy(
-    dataset: DatasetInfo, kept: Mapping[str, Any], chunks: Mapping[Chunk, Any]
+    dataset: DatasetInfo, chunks: Mapping[Chunk, Any], kept: Mapping[str, Any], masses: int
 ) -> list[str]:
     """A sentence if one event, of weights very different, makes much of a dataset, or a mass."""
     heaviest = max((part["heaviest"] for part in chunks.values()), default=0.0)
-    masses = len(dataset.hypotheses) if dataset.is_signal else 1
     # Where they are few, but alike, each of them makes much.
     if heaviest <= kept["weight"] * max(HEAVY / masses, UNLIKE / max(kept["entries"], 1)):
         return []

@@ -83,7 +83,7 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
     """Show what became of the entries of all datasets, from the cutflow of a stage.
 
     They stand for events of background at the target luminosity, or that of their period, or of
-    signal for the efficiency, averaged over masses, of a period weighted with its share of the
+    signal for the efficiency, averaged over its masses, of a period weighted with its share of the
     luminosity; data has no luminosity but its own. InputError if that cannot be read.
     """
     headings = ("entries", "share", f"at {manifest.luminosity:g} fb⁻¹")
@@ -98,7 +98,7 @@ def say_cutflow(path: Path, manifest: Manifest) -> None:
             entries, weight = line["entries"], line["weight"]
             if not entries:
                 continue
-            efficiency = f"ε = {weight / len(manifest.hypotheses.mass):.3f}"
+            efficiency = f"ε = {weight / manifest.masses_of(name):.3f}"
             meanings = {datasets.SIGNAL_PROCESS: efficiency, datasets.DATA: ""}
             meaning = meanings.get(dataset["process"], f"{weight:,.0f}")
             share = f"{entries / lines[0]['entries']:.1%}"

@@ -15,6 +15,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.processors.datasets import MOMENTA, DatasetInfo
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.features import check_efficiencies, run_features
+from punzinet.stages import features
 
 N = 400  # signal events of each mass
 RNG = np.random.default_rng(1)
@@ -154,6 +155,29 @@ def test_an_event_that_makes_much_of_a_dataset_is_said(run, tmp_path, part, shar
     run("tautau", {"weight": ones(900, kept[0], part * len(kept))})
     said = json.loads((tmp_path / "output/features/completeness.json").read_text())["twice"]
     assert [share in line for line in said] == [True] * (share is not None)
+
+
+def test_what_is_said_of_the_signal_of_one_mass_is_of_that_mass(tmp_path, monkeypatch):
+    """Not a share of all: its efficiency, what repeated events make of it, and heavy ones."""
+    files = {"tautau": write_ntuple(tmp_path / "t.root", make_events(2, 900))}
+    weight = 0.5 * ones(N, 100, 15.0)  # 3.6 % of its mass
+    for mass in MASSES:
+        events = make_events(3, N, mass) | {"weight": weight}
+        events = {name: np.append(of, of[:40]) for name, of in events.items()}
+        path = write_ntuple(tmp_path / f"{mass}.root", events)
+        about = {"generated": N, "mass": mass, "files": [str(path)]}
+        files[f"z{mass:g}"] = about | {"process": "signal"}
+    manifest, output = make_manifest(files), OutputFolder(tmp_path / "output")
+    run_features(manifest, output, Execution("iterative", 1))
+    (row, *_) = datasets_of(output.features_cutflow)["z1"]["hypotheses"]
+    efficiency = f"{row['efficiency']:.3f}"
+    said = json.loads(output.completeness.read_text())["twice"]
+    assert [f" of {efficiency} in efficiency" in line for line in said if "z1" in line] == [True]
+    assert not [line for line in said if "one event" in line]
+    monkeypatch.setattr(features.console, "width", 200)
+    with features.console.capture() as shown:
+        features.say_cutflow(output.features_cutflow, manifest)
+    assert f"ε = {efficiency}" in shown.get()
 
 
 def test_background_that_no_window_holds_is_said(run, tmp_path):

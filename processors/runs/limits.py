@@ -166,8 +166,8 @@ def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
             above = int(np.searchsorted(mass, wanted))
             near = mass[max(above - 1, 0) : above + 1]
             raise InputError(
-                f"--inject {text}: {wanted:g} GeV is none of the masses that are searched for; "
-                f"inject {' or '.join(f'{one:g}' for one in near)} GeV instead."
+                f"--inject {text}: {mass_name(wanted)} GeV is none of the masses that are searched "
+                f"for; inject {' or '.join(map(mass_name, near))} GeV instead."
             )
         if float(mass[index]) in found:
             raise InputError(f"--inject {text}: {wanted:g} GeV is there twice; add the two up.")

@@ -246,6 +246,11 @@ def test_what_cannot_be_injected_is_refused(texts, sentence):
         read_injected(texts, np.array(MASSES))
 
 
+def test_a_mass_is_said_as_it_has_to_be_typed():
+    with pytest.raises(InputError, match=r"3\.09692 GeV is none .* inject 3\.096916 GeV instead"):
+        read_injected(["3.09692:1fb"], np.array([3.096916]))
+
+
 def test_more_signal_than_can_be_is_refused(judged):
     _, _, events, _ = judged
     with pytest.raises(InputError, match=r"1e\+90 fb at 2.1 GeV would be"):

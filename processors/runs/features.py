@@ -190,9 +190,9 @@ def _check_efficiencies(
             if len(gone):
                 raise files.InputError(
                     f"Dataset {name}: `generated: {section.generated}` counts for every mass, but "
-                    f"no usable entry is of {', '.join(f'{mass:g}' for mass in gone)} GeV; if it "
+                    f"no usable entry is of {', '.join(map(mass_name, gone))} GeV; if it "
                     "holds only some masses, say how many events of each: `generated: {"
-                    f"{', '.join(f'{mass:g}: {section.generated}' for mass in held)}}}`."
+                    f"{', '.join(f'{mass_name(mass)}: {section.generated}' for mass in held)}}}`."
                 )
 
 

@@ -6,11 +6,12 @@ down; what has no variation down is mirrored, by the inverse factor.
 **Weights.** Of the same events, a sum of weights times factors over one of weights.
 
 **Samples.** The varied sample takes the place of its nominal dataset. Where both hold the same
-events, by their identity, only what differs between them fluctuates; where they do not, a ratio of
-few events would pose as an effect. So the statistical error of the ratio is found event by event,
-one event at least, and neighbouring windows are taken together, as many as it takes for an error
-below `PRECISE`: for background, of events that lie in any of them, for signal, of neighbouring
-masses. Many shared events need no neighbours. What remains is the `error` of an effect.
+events, by their identity and the order of candidates, only what differs between them fluctuates;
+where they do not, a ratio of few events would pose as an effect. So the statistical error of the
+ratio is found event by event, one event at least, and neighbouring windows are taken together, as
+many as it takes for an error below `PRECISE`: for background, of events that lie in any of them,
+for signal, of neighbouring masses. Many shared events need no neighbours. What remains is the
+`error` of an effect.
 
 Several effects of one parameter on one process multiply. A factor stays within `EXTREME`.
 """

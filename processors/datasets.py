@@ -53,7 +53,7 @@ class DatasetInfo(OfProcess):
     scale: FloatArray = field(default_factory=lambda: np.ones(1))
     hypotheses: FloatArray = field(default_factory=lambda: np.zeros(0))  # (H,) GeV, sorted
     mass: float | None = None  # of all signal events, GeV; None where each has its own
-    columns: Mapping[str, str] | None = None  # their branches; None for those of basf2
+    columns: Mapping[str, str] = field(default_factory=dict)  # branches that are not those of basf2
     beams: Beams = field(default_factory=Beams)  # for files that do not hold those of each event
     in_cms: bool = False  # whether momenta are given there, and not in the laboratory
     missing: tuple[float, ...] = ()  # numbers that stand for a missing value
@@ -78,16 +78,14 @@ class DatasetInfo(OfProcess):
     @property
     def factors(self) -> Mapping[str, str]:
         """Branches that hold factors on weights, by their columns of the tensors."""
-        columns = self.columns or {}
-        return {name: columns[name] for name in columns if name.startswith(FACTOR)}
+        return {name: of for name, of in self.columns.items() if name.startswith(FACTOR)}
 
     def columns_in(self, branches: Collection[str]) -> Mapping[str, str]:
-        """Branch of each column in a tree with these branches."""
-        if self.columns is not None:
-            return self.columns
+        """Branch of each column in a tree with these branches, those of basf2 if they are there."""
         momenta = CMS_BRANCHES if self.in_cms else {}
         names = BRANCHES | momenta | {name: name for name in self.search.columns}
-        return {column: branch for column, branch in names.items() if branch in branches}
+        there = {column: branch for column, branch in names.items() if branch in branches}
+        return there | dict(self.columns)
 
 
 def describe_datasets(

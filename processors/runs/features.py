@@ -20,7 +20,6 @@ from punzinet.analysis.io import files
 from punzinet.analysis.io.histograms import Spectra, write_spectra
 from punzinet.analysis.io.note import write_cutflow
 from punzinet.analysis.io.output import OutputFolder, provenance
-from punzinet.analysis.manifest.datasets import BRANCHES
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
@@ -146,7 +145,7 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
         weightless = read["weight"] <= least and candidates.NO_HYPOTHESIS not in counts
         negative, large, impossible = sum(chunks[chunk]["odd"] for chunk in own)
         impossible *= 2 * impossible > read["entries"]  # else they may be badly measured
-        branch = (datasets[name].columns or BRANCHES).get("weight", "which no branch has")
+        branch = datasets[name].columns.get("weight", "which no branch has")
         variable, hint = datasets[name].search.variable.name, "are momenta in GeV, `missing` said?"
         first = next((one.file for one in own if chunks[one]["odd"].any()), own[0].file)
         for count, problem in (

@@ -92,6 +92,19 @@ def test_signal_of_some_masses_only_lies_in_their_windows(wide_windows, tmp_path
     assert found["hypotheses"][:, 1].tolist() == [500, 500, 0]
 
 
+def test_branches_that_are_not_said_are_those_of_basf2(wide_windows, tmp_path):
+    """Such as a weight, beside those of other names."""
+    events = make_events(2, 2000) | {"weight": np.linspace(0.5, 2.0, 2000)}
+    files, found = {}, []
+    for columns in ({}, {"px1": "mu_px", "run": "mu_run"}):
+        files["tautau"] = write_ntuple(tmp_path / f"{len(columns)}.root", events, names=columns)
+        dataset = DatasetInfo("tautau", "tautau", columns=columns)
+        made = run_processor(FeatureProcessor([dataset], wide_windows), files, 2000)["tautau"]
+        found.append(made["cutflow"])
+    assert found[0] == found[1]
+    assert found[0][0]["weight"] == pytest.approx(events["weight"].sum())
+
+
 def test_momenta_in_the_cms_have_branches_of_their_own(wide_windows, tmp_path):
     """By default, also where a file holds those in the laboratory besides."""
     events = make_events(2, 2000)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.lib.stride_tricks import sliding_window_view
 
 from punzinet.analysis.paper.baselines import Baselines, Ranking
 from punzinet.analysis.search import Search
@@ -72,12 +73,12 @@ def comparison_figure(
         ends = centre * (1 - error).clip(0.05), centre * (1 + error)
         axes.fill_between(mass, *ends, color=colour, alpha=0.25, linewidth=0)
     drawn = np.stack(list(curves.values()))
-    style.log_axis(upper, *style.finite_range(drawn.ravel()))
+    style.log_axis(upper, *style.finite_range(drawn))
     upper.set_ylabel(style.SIGMA_MIN)
     style.add_legend(upper, 2, title=f"lines: mean over {NEIGHBOURS} masses, points: each mass")
     style.add_label(upper, results.luminosity)
     ratios = drawn / middle
-    style.log_axis(lower, *style.finite_range(ratios.ravel().clip(*RATIO_RANGE)))
+    style.log_axis(lower, *style.finite_range(ratios.clip(*RATIO_RANGE)))
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, mass, parameter)
     return figure
@@ -85,14 +86,9 @@ def comparison_figure(
 
 def _running_mean(values: FloatArray) -> FloatArray:
     """Mean over `NEIGHBOURS` neighbouring masses, fewer at the ends, without what is infinite."""
-    finite = np.isfinite(values)
-    kernel, half = np.ones(NEIGHBOURS), NEIGHBOURS // 2
-    total, count = (
-        np.convolve(column, kernel)[half : half + len(values)]  # "same" is never below the kernel
-        for column in (np.where(finite, values, 0.0), finite.astype(float))
-    )
-    with np.errstate(invalid="ignore"):  # 0 / 0 where all are infinite
-        return np.asarray(total / count)
+    padded = np.pad(values, NEIGHBOURS // 2, constant_values=np.nan)
+    known = np.ma.masked_invalid(sliding_window_view(padded, NEIGHBOURS))
+    return np.asarray(known.mean(axis=1).filled(np.nan))
 
 
 @style.style()

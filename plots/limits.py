@@ -77,7 +77,7 @@ def limits_figure(
             if (one := limits.selections.get(key)) is not None
         ]
     figure, axes = style.new_figure(0.9)
-    drawn, unseen = [bands.ravel()], []
+    drawn, unseen = [bands], []
     for name, values, effective, colour, dash in lines:
         drawn.append(values)
         axes.plot(limits.mass, values, color=colour, linestyle=dash, label=name)
@@ -95,7 +95,8 @@ def limits_figure(
     style.log_axis(axes, *style.finite_range(*drawn))
     if coupling and resolution is not None:
         _draw_marks(axes, limits.mass, resolution)
-    on = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$" if coupling else _cross_section(search)
+    of_cross_section = f"{search.cross_section} [fb]"
+    on = rf"$g'$  for $\mathcal{{B}}({search.decay})=1$" if coupling else of_cross_section
     axes.set_ylabel(_upper_limit(limits.confidence_level, on))
     style.add_legend(axes, 2)
     style.mass_axis(axes, limits.mass, search.parameter)
@@ -106,10 +107,6 @@ def limits_figure(
 def _finite(limits: FloatArray) -> FloatArray:
     """Limits (H, …) by band, without those that are infinite."""
     return np.where(np.isfinite(limits), limits, np.nan).T
-
-
-def _cross_section(search: Search) -> str:
-    return f"{search.cross_section} [fb]"
 
 
 def _upper_limit(confidence_level: float, on: str) -> str:
@@ -209,12 +206,12 @@ def shape_gain_figure(limits: ShapeLimits, search: Search) -> Figure:
     label = r"fit, expected $\pm 1\sigma$"
     upper.fill_between(limits.mass, shape[1], shape[3], color=INNER, linewidth=0, label=label)
     style.log_axis(upper, *style.finite_range(counting[2], *shape[1:4]))
-    upper.set_ylabel(_upper_limit(limits.confidence_level, _cross_section(search)))
+    upper.set_ylabel(_upper_limit(limits.confidence_level, f"{search.cross_section} [fb]"))
     style.add_legend(upper, 2)
     style.add_label(upper, limits.luminosity)
     lower.axhline(1, color="black", linewidth=0.6)
     style.draw_points(lower, limits.mass, limits.gain, color=style.BLUE)
-    style.log_axis(lower, *style.include((0.95, 1.25), limits.gain))
+    style.log_axis(lower, *style.finite_range((0.95, 1.25), limits.gain))
     lower.set_ylabel("counting / shape\n(ratio)", loc="center")
     style.mass_axis(lower, limits.mass, search.parameter)
     return figure

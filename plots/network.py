@@ -196,13 +196,12 @@ def outputs_figure(
     own windows or, of background, in any; the luminosity is in fb^-1.
     """
     (_, first), *others = panels.values()
-    ends = first.mass[0], first.mass[-1]
-    low, high = style.include(ends, *(one.mass for one, _ in panels.values()))
+    low, high = style.finite_range(first.mass, *(one.mass for one, _ in panels.values()))
     shape = {"sharex": all(cuts is first for _, cuts in others), "sharey": True}
     figure, grid = style.new_figure(1.5, nrows=len(panels), squeeze=False, **shape)
     remark = f"\n($<0$ where ${variable.symbol}<0$)" if low < 0 else ""
     for axes, (name, (events, cuts)) in zip(grid[:, 0], panels.items(), strict=True):
-        output = style.include((cuts.single, cuts.single), events.logit)
+        output = style.finite_range(cuts.single, events.logit)
         _draw_density(axes, events, output, (low, high))
         _draw_best(axes, cuts)
         axes.plot([cuts.single] * 2, [low, high], **SINGLE)

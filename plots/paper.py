@@ -10,9 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from pydantic import TypeAdapter
 
-from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
 from punzinet.analysis.manifest.manifest import Manifest
@@ -64,13 +62,6 @@ def make_paper_figures(
     """
     with style.labelled(manifest):
         return style.save_all(_figures(output, manifest.luminosity, studies), output.paper)
-
-
-def make_variations_figure(output: OutputFolder) -> list[Path]:
-    """Draw what variations of the recipe change; InputError if that is missing or damaged."""
-    with read_result(output.variations, "variations", "punzinet paper --studies") as content:
-        found = TypeAdapter(dict[str, Effect]).validate_python(content["variations"])
-    return style.save(variations_figure([*found.values()]), output.paper, "variations")
 
 
 def _figures(

@@ -69,8 +69,8 @@ Curves = Mapping[str, tuple[Curve, str]]
 def sigma_min_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
     """Draw σ_min of the cuts against the mass, a `parameter`, and the ratio of BCE to Punzi-net."""
     curves = _curves(sensitivity)
-    bce, punzi = (curves.get(CURVES[i][0]) for i in (0, 2))
-    ratios = [(bce[0].over(punzi[0]), "#333333")] if bce and punzi else []
+    (bce, _), _, (one_cut, _) = curves.values()
+    ratios = [(bce.over(one_cut), "#333333")]
     return ratio_figure(curves, ratios, BCE_OVER_ONE, sensitivity.luminosity, parameter)
 
 
@@ -85,11 +85,9 @@ def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
 
 
 def _curves(sensitivity: Sensitivity) -> Curves:
-    """The curves for which there are networks, by the prefix of their names."""
     return {
-        label: (Curve.of(sensitivity, names, cut), colour)
+        label: (Curve.of(sensitivity, sensitivity.of_loss(loss), cut), colour)
         for label, loss, cut, colour in CURVES
-        if (names := sensitivity.of_loss(loss))
     }
 
 
@@ -113,13 +111,12 @@ def ratio_figure(
     lower.axhline(1, color="black", linewidth=0.6)
     _draw_curves(upper, curves, merit=merit, points=points)
     style.add_label(upper, luminosity)
-    ends = style.include((0.8, 1.25), np.array(_ends([r for r, _ in ratios], below)))
+    ends = style.finite_range((0.8, 1.25), _ends([r for r, _ in ratios], below))
     for ratio, colour in ratios:
         _draw_curve(lower, ratio, colour, ends, line=False)
     for line in below:
         lower.add_line(line)
-    if ratios:  # on a logarithmic axis, for they fluctuate by factors
-        style.log_axis(lower, *ends)
+    style.log_axis(lower, *ends)  # for ratios fluctuate by factors
     lower.set_ylabel(ratio_label, loc="center")
     style.mass_axis(lower, next(iter(curves.values()))[0].mass, parameter)
     return figure

@@ -98,7 +98,7 @@ def mass_figure(
     for values, title, face in zip(efficiency, TITLES, ("white", "black"), strict=True):
         look = {"color": "black", "markerfacecolor": face, "markeredgewidth": 0.4, "label": title}
         style.draw_points(panels[2], searched, 100 * values, size=1.8, **look)
-    _, top = style.include((0, 0), *efficiency)
+    _, top = style.finite_range((0, 0), *efficiency)
     panels[2].set(ylim=(0, 130 * top or 1), ylabel="signal eff. [%]")
     panels[2].set_xlabel(f"{parameter} (efficiency), {axis.label}")
     panels[2].legend(handles=panels[2].containers, ncols=2, loc="upper right")

@@ -23,6 +23,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.workers import end_with
@@ -165,14 +166,9 @@ def signal_looks(masses: Iterable[float], parameter: str) -> Iterator[tuple[dict
         yield {**line, "label": f"${parameter.strip('$')} = {mass:g}$ GeV"}, mass
 
 
-def include(limits: tuple[float, float], *values: FloatArray) -> tuple[float, float]:
-    """Widen limits until they hold all finite values."""
-    return finite_range(np.array(limits), *values)
-
-
-def finite_range(*values: FloatArray) -> tuple[float, float]:
-    """Smallest and largest finite value; 0.1 and 1 where there is none."""
-    flat = np.concatenate(values)
+def finite_range(*values: ArrayLike) -> tuple[float, float]:
+    """Smallest and largest finite value of all arrays; 0.1 and 1 where there is none."""
+    flat = np.concatenate([np.ravel(one) for one in values])
     flat = flat[np.isfinite(flat)]
     return (float(flat.min()), float(flat.max())) if len(flat) else (0.1, 1.0)
 

@@ -52,7 +52,7 @@ def ratios_figure(comparisons: Sequence[PublishedNumber]) -> Figure:
         style.draw_points(axes, ratio[rows], place[rows], size=3.2, xerr=error[rows], **look)
     axes.set_yticks(place, [LABELS[row.quantity] for row in shown])
     axes.tick_params(axis="y", which="both", length=0)
-    axes.set_xlim(style.include((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
+    axes.set_xlim(style.finite_range((0.68, 1.32), ratio - error - 0.03, ratio + error + 0.03))
     axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="ratio to the published value")
     style.add_legend(axes, 1)
     style.add_label(axes)

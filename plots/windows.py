@@ -42,7 +42,7 @@ def widths_figure(windows: Windows, published: Mapping[float, float]) -> Figure:
     if published:
         look = {"fmt": "D", "color": style.RED, "markerfacecolor": "none", "label": "published"}
         style.draw_points(axes, list(published), list(published.values()), size=4.0, **look)
-    _, top = style.include((0, 0), windows.sigma, np.array([*published.values()]))
+    _, top = style.finite_range((0, 0), windows.sigma, [*published.values()])
     axes.set_ylim(0, 1.15 * top)
     style.mass_axis(axes, mass, windows.search.parameter)
     variable = windows.search.variable

@@ -217,7 +217,7 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
 
     They are those of the ensemble that `punzinet paper` has trained, or else those of the first
     networks of `punzinet train`. There is one row for each kind of network and published mass; none
-    without both kinds, or if no value of theirs is finite. InputError if a result is damaged.
+    if neither has run, or no value of theirs is finite. InputError if a result is damaged.
     """
     if (judged := output.study(MAIN).judgement).exists():
         judgement = Judgement.read(judged)
@@ -229,10 +229,8 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     elif output.sensitivity.exists():
         sensitivity = Sensitivity.read(output.sensitivity)
         mass, networks, whose = sensitivity.mass, sensitivity.networks, "one network"
-        bce, punzi = (sensitivity.of_loss(loss) for loss in ("bce", "punzi"))
-        if not (bce and punzi):
-            return []
-        cuts = networks[bce[0]].optimal, networks[punzi[0]].single
+        bce, punzi = (networks[sensitivity.of_loss(loss)[0]] for loss in ("bce", "punzi"))
+        cuts = bce.optimal, punzi.single
         curves = [(one.sigma_min, one.sigma_min_error) for one in cuts]
     else:
         return []

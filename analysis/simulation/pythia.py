@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from punzinet.analysis.constants import BR_TAU_TO_MU, MUON_MASS, TAU_MASS
+from punzinet.analysis.io.files import to_cells
 from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 from punzinet.analysis.simulation.published import SPECTRUM_TOLERANCE
@@ -126,22 +127,15 @@ class Spectrum(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """All bins, a ratio without meaning as null, and whether all that are judged agree."""
-        rows = {name: values.tolist() for name, values in self._asdict().items()}
-        bins = {name: [x if np.isfinite(x) else None for x in row] for name, row in rows.items()}
+        bins = {name: to_cells(values) for name, values in self._asdict().items()}
         met = bool(np.all(self.deviations <= SPECTRUM_TOLERANCE))
         return {**bins, "tolerance": SPECTRUM_TOLERANCE, "met": met}
 
 
-class PythiaComparison(NamedTuple):
+def compare_with_pythia(
+    process: Process, sqrt_s: float, seed: int
+) -> tuple[float, float, dict[str, Spectrum]]:
     """Our cross-section in the compared range and Pythia's, nb, and spectra, named as in `BINS`."""
-
-    ours: float
-    theirs: float
-    spectra: dict[str, Spectrum]
-
-
-def compare_with_pythia(process: Process, sqrt_s: float, seed: int) -> PythiaComparison:
-    """Fill spectra of our events and of Pythia's."""
     theirs = _above(pythia_events(process, sqrt_s, seed % 900_000_000 + 1), process)
     rng, energies = np.random.default_rng(seed), np.full(process.trials, sqrt_s)
     samples = [_above(one.generate(rng, energies), process) for one in process.ours]
@@ -157,7 +151,7 @@ def compare_with_pythia(process: Process, sqrt_s: float, seed: int) -> PythiaCom
         own = np.concatenate([of[name].ravel() for of in values])
         spectra[name] = fill(edges, own, weight, other[name].ravel())
     section = 1e-6 * sum(float(sample.weight.sum()) for sample in samples) / process.trials
-    return PythiaComparison(section, 1e-6 * float(theirs.weight.sum()) / process.events, spectra)
+    return section, 1e-6 * float(theirs.weight.sum()) / process.events, spectra
 
 
 def fill(edges: FloatArray, ours: FloatArray, weight: FloatArray, theirs: FloatArray) -> Spectrum:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.io.files import read_result
+from punzinet.analysis.io.files import read_result, to_cells
 from punzinet.analysis.io.histograms import STAGES, read_backgrounds, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
@@ -44,9 +44,8 @@ def lookup_data(
     keys = [_key(mass) for mass in windows.mass.tolist()]
     variable = windows.search.variable
     compared = {
-        label: _selection(sensitivity, names, cut, network)
+        label: _selection(sensitivity, sensitivity.of_loss(loss), cut, network)
         for label, loss, cut in SELECTIONS
-        if (names := sensitivity.of_loss(loss))
     }
     columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),
@@ -57,7 +56,7 @@ def lookup_data(
         "yields": read_yields(output.selection_cutflow, windows.mass),
         "signal": _generated(output.features_cutflow, keys),
         "selections": [[one[i] for one in compared.values()] for i in range(len(keys))],
-        "cross_section": _finite(known_sigma_over_g2(manifest, output, windows.mass)),
+        "cross_section": to_cells(known_sigma_over_g2(manifest, output, windows.mass)),
         "further": _limits(output.limits, keys),
     }
     hypotheses = _rows(columns)
@@ -87,10 +86,6 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _finite(values: Iterable[float]) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
-
-
 def _rounded(values: Iterable[float], digits: int) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
@@ -110,7 +105,7 @@ def _selection(
     columns = {"cut": 1 / (1 + np.exp(-chosen.cut)), "efficiency": chosen.efficiency}
     columns |= {"background": chosen.background, "mean": mean, "meanError": error}
     columns |= {"sigma": chosen.sigma_min, "error": chosen.sigma_min_error}
-    known = {name: _finite(column) for name, column in columns.items()}
+    known = {name: to_cells(column) for name, column in columns.items()}
     known |= {"bound": chosen.bound.tolist(), "meanBound": bound.tolist()}
     return _rows({**known, "networks": [len(names)] * len(mean)})
 

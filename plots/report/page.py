@@ -4,6 +4,7 @@ import base64
 import math
 import re
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,7 +69,8 @@ def make_report(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment.filters |= {"number": number, "yaml": _yaml}
+    as_yaml = partial(yaml.safe_dump, sort_keys=False, allow_unicode=True, width=100)
+    environment.filters |= {"number": number, "yaml": as_yaml}
     environment.policies["json.dumps_kwargs"] = JSON
     words = "particle", "reaction", "decay"
     seen = Observation.read(output.observed) if output.observed in own else None
@@ -140,23 +142,25 @@ def averages(sensitivity: Sensitivity) -> dict[str, Any]:
     And the ratio of the two, how many Punzi-nets there are, and how many without a finite mean.
     Where cross-entropy finds nothing, there is nothing to compare: such masses are ``lost``.
     """
-    average = sensitivity.figure_of_merit.averaged
-    means, limits, every = [], [], sensitivity.training
-    best = [sensitivity.networks[name].optimal for name in sensitivity.of_loss("bce")]
+    every, networks = sensitivity.training, sensitivity.networks
+    singles = [networks[name].single for name in sensitivity.of_loss("punzi")]
+    best = [networks[name].optimal for name in sensitivity.of_loss("bce")]
     found = np.all([every, *(np.isfinite(one.sigma_min) for one in best)], axis=0)
     trained = found if found.any() else every
-    for loss, cut in (("punzi", "single"), ("bce", "optimal")):
-        names = sensitivity.of_loss(loss)
-        chosen = [getattr(sensitivity.networks[name], cut) for name in names]
-        means.append([average(one.sigma_min[trained]) for one in chosen] or [np.nan])
-        limits.append(any(one.bound[trained].any() for one in chosen))
+    average = sensitivity.figure_of_merit.averaged
+    means = [[average(one.sigma_min[trained]) for one in cuts] for cuts in (singles, best)]
+    limits = [any(one.bound[trained].any() for one in cuts) for cuts in (singles, best)]
     one, bce = (float(np.mean(each)) for each in means)
     known = math.isfinite(one + bce)
-    said = {"one": below(one, limits[0], digits=3), "bce": below(bce, limits[1], digits=3)}
-    said["ratio"] = "≈ " * (known and any(limits)) + number(bce / one if known else None, 3)
-    said["lost"] = ", ".join(f"{mass:g}" for mass in sensitivity.mass[every & ~trained])
-    counts = {"count": len(means[0]), "averaged": int(trained.sum())}
-    return {**said, **counts, "unseen": int(np.isinf(means[0]).sum())}
+    return {
+        "one": below(one, limits[0], digits=3),
+        "bce": below(bce, limits[1], digits=3),
+        "ratio": "≈ " * (known and any(limits)) + number(bce / one if known else None, 3),
+        "lost": ", ".join(f"{mass:g}" for mass in sensitivity.mass[every & ~trained]),
+        "averaged": int(trained.sum()),
+        "count": len(singles),
+        "unseen": int(np.isinf(means[0]).sum()),
+    }
 
 
 class Picture(NamedTuple):
@@ -233,9 +237,5 @@ def _provenance(output: OutputFolder) -> dict[str, Any]:
         "training": output.sensitivity,
         "selection": output.selection_cutflow,
     }
-    found = {name: read_json(path, "make") for name, path in results.items() if path.exists()}
-    return {name: content.get("provenance") for name, content in found.items()}
-
-
-def _yaml(content: Any) -> str:
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    there = {name: path for name, path in results.items() if path.exists()}
+    return {name: read_json(path, "make").get("provenance") for name, path in there.items()}

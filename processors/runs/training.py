@@ -19,7 +19,7 @@ from punzinet.analysis.limits.systematics import measured_figure
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.paper import judgement
-from punzinet.analysis.paper.claims import effects, make_claims
+from punzinet.analysis.paper.claims import Effect, effects, make_claims
 from punzinet.analysis.paper.studies import MAIN, Study
 from punzinet.analysis.saved_network import METADATA_FILE, WEIGHTS_FILE, load_network
 from punzinet.analysis.sensitivity import Sensitivity
@@ -202,10 +202,12 @@ def write_claims(manifest: Manifest, output: OutputFolder, studies: Sequence[str
     return [output.claims, output.paper / "provenance.json"]
 
 
-def write_effects(manifest: Manifest, output: OutputFolder, studies: Sequence[Study]) -> list[Path]:
+def write_effects(
+    manifest: Manifest, output: OutputFolder, studies: Sequence[Study]
+) -> dict[str, Effect]:
     """Put into numbers what variations change; InputError if a study is missing or damaged."""
     found = effects(studies, _judgements(output, [MAIN, *(study.name for study in studies)]))
     about = provenance(manifest.digest, stage="paper studies", paper=manifest.paper.model_dump())
     content = {name: asdict(effect) for name, effect in found.items()}
     write_json(output.variations, {"provenance": about, "variations": content})
-    return [output.variations]
+    return found

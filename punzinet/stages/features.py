@@ -200,12 +200,10 @@ VARIATIONS: Stage = _beside("variations", _READS, "has_variations", varied=True)
 DATA: Stage = _beside("data", ("beams", "features"), "has_data", data=True)
 
 
-def _measures(manifest: Manifest) -> bool:
-    return manifest.has_variations and manifest.figure_of_merit.is_measured
-
-
 #: The same for stages that read them only where the figure of merit is to know of systematics.
-MEASURED: Stage = replace(VARIATIONS, wanted=_measures)
+MEASURED: Stage = replace(
+    VARIATIONS, wanted=lambda of: of.has_variations and of.figure_of_merit.is_measured
+)
 
 
 def measured(context: Context) -> dict[str, Any]:

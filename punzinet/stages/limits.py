@@ -1,6 +1,5 @@
 """Expected upper limits for every mass, by counting and by fits; if asked, what is observed."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +7,7 @@ from rich.console import Console
 
 from punzinet.analysis.io.files import InputError, read_json
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.types import IntArray
+from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.stages.features import DATA, FEATURES, VARIATIONS, check_unblind
 from punzinet.stages.options import Context, Options, console
 from punzinet.stages.select import SELECT
@@ -54,6 +53,8 @@ def _run(context: Context) -> Written:
 
     To rehearse that with pseudo-data: punzinet limits --inject 2.5:3fb
     """
+    from punzinet.plots.report.limits import systematics_tables
+    from punzinet.plots.report.tables import in_terminal
     from punzinet.processors.runs.limits import run_limits
 
     output, options = context.output, context.options
@@ -62,7 +63,8 @@ def _run(context: Context) -> Written:
         written, limits, observation = run_limits(context.manifest, output, options.network, **how)
     _say(limits, observation)
     if output.systematics in written:
-        _say_systematics(output.systematics, limits)
+        effects, points = read_json(output.systematics, "punzinet limits"), _shown(limits.mass)
+        console.print(*map(in_terminal, systematics_tables(effects, points)))
     if output.sidebands in written:
         for line in read_json(output.sidebands, "punzinet limits")["said"]:
             console.print(line, soft_wrap=True)
@@ -70,10 +72,9 @@ def _run(context: Context) -> Written:
     return written
 
 
-def _shown(points: IntArray) -> list[int]:
-    """Those of which a table in the terminal has lines."""
-    last = len(points) - 1
-    return [int(points[i]) for i in sorted({round(share * last) for share in SHOWN})]
+def _shown(points: FloatArray | IntArray) -> list[int]:
+    """Indices of the points of which a table in the terminal has lines."""
+    return sorted({round(share * (len(points) - 1)) for share in SHOWN})
 
 
 def _say(expected: "Limits", observation: "Observation | None") -> None:
@@ -81,10 +82,10 @@ def _say(expected: "Limits", observation: "Observation | None") -> None:
     from punzinet.plots.report import limits
 
     if observation is None:
-        points = _shown(np.arange(len(expected.mass)))
-        _say_table(limits.expected_table(expected, points))
+        _say_table(limits.expected_table(expected, _shown(expected.mass)))
         return
-    seen = {*_shown(np.flatnonzero(observation.hypothesis)), limits.most_significant(observation)}
+    searched = np.flatnonzero(observation.hypothesis)  # of the points of the scan
+    seen = {*searched[_shown(searched)].tolist(), limits.most_significant(observation)}
     _say_table(limits.observed_table(observation, sorted(seen)))
     if observation.luminosity != expected.luminosity:
         console.print(
@@ -103,15 +104,6 @@ def _say_table(table: "Table") -> None:
         console.print(BELOW)
     if all(row[table.header.index("g′")].text == "–" for row in table.rows):
         console.print("g′ is known where `limits: {cross_sections: …}` gives those for g′ = 1")
-
-
-def _say_systematics(path: Path, limits: "Limits") -> None:
-    from punzinet.plots.report.limits import systematics_tables
-    from punzinet.plots.report.tables import in_terminal
-
-    points = _shown(np.arange(len(limits.mass)))
-    for table in systematics_tables(read_json(path, "punzinet limits"), points):
-        console.print(in_terminal(table))
 
 
 def known_tables(context: Context) -> list[str]:

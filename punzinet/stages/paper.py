@@ -4,6 +4,7 @@ Every ensemble is a stage of its own (a study), so that one that is up to date i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from punzinet.analysis.io.files import InputError, read_json
@@ -133,16 +134,16 @@ def _run(context: Context) -> Sequence[Path]:
 
 
 def _run_variations(context: Context) -> Sequence[Path]:
-    from punzinet.plots.paper import make_variations_figure
-    from punzinet.plots.style import labelled
+    from punzinet.plots.paper import variations_figure
+    from punzinet.plots.style import labelled, save
     from punzinet.processors.runs.training import write_effects
 
     output = context.output
-    written = write_effects(_manifest(context), output, _varied(context))
+    effects = write_effects(_manifest(context), output, _varied(context))
     with labelled(context.manifest):
-        written += make_variations_figure(output)
+        drawn = save(variations_figure([*effects.values()]), output.paper, "variations")
     console.print(f"paper: variations in {output.variations}")
-    return written
+    return [output.variations, *drawn]
 
 
 PAPER = Stage(
@@ -158,17 +159,16 @@ PAPER = Stage(
     further_options=("studies", "vary", "resume"),
     parts=_parts,
 )
-VARIATIONS = Stage(
+VARIATIONS = replace(
+    PAPER,
     name="paper studies",
     command="paper --vary NAME",
     run=_run_variations,
-    reads=("label", "processes", "figures"),
-    files=lambda on: on.manifest.figures.files,
     also=lambda context: {"studies": [one.name for one in _varied(context)]},
-    after=(FEATURES,),
     shows=lambda context: _stages(context, _varied(context)),
     writes=("paper/variations.json",),
-    options=("networks",),
+    further_options=(),
+    parts=None,
 )
 
 

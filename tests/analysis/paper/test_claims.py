@@ -133,8 +133,6 @@ def write_sensitivity(output, **sigma):
 def test_one_factor_scales_all_sigma_min(tmp_path):
     output = OutputFolder(tmp_path)
     assert paper.curve_rows(output) == []
-    write_sensitivity(output, punzi=PUNZI)  # one kind has nothing to share a factor with
-    assert paper.curve_rows(output) == []
     write_sensitivity(output, bce=BCE, punzi=PUNZI)
     rows = paper.curve_rows(output)
     assert len(rows) == 2 * len(paper.PUBLISHED)

@@ -173,7 +173,7 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
     compared = {MAIN: ("as it is", judged[MAIN].first(networks))}
     for study in studies:
         own = judged[study.name]
-        begun = judged[study.pretrained].first(len(own.converged)) if study.pretrained else own
+        begun = own if study.pretrains else judged[MAIN].first(len(own.converged))
         compared[study.name] = study.label, own.after(begun)
     main, found = judged[MAIN], {}
     for name, (label, judgement) in compared.items():

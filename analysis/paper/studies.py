@@ -22,7 +22,7 @@ class Study:
     name: str  # of its folder
     label: str  # what figures call it
     settings: TrainingSettings
-    pretrained: str | None = MAIN  # study whose pretrained networks it begins with; None: its own
+    pretrains: bool = False  # or begins with the pretrained networks of the main study
     background: float = 1.0  # share of the simulated training background that it may use
     #: Factors on the normalisation of background processes in the training.
     scaled: Mapping[str, float] = field(default_factory=dict)
@@ -46,7 +46,7 @@ def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Stud
     """The trainings that the paper's figures need, the main one first."""
     size = training.punzi.batch_size
     main = _with(training, networks=paper.networks)
-    studies = [Study(MAIN, _batch_label(size), main, pretrained=None)]
+    studies = [Study(MAIN, _batch_label(size), main, pretrains=True)]
     others: list[tuple[str, int | None, int]] = [
         (f"batch-{b}", b, paper.further_networks) for b in paper.further_batch_sizes if b != size
     ]
@@ -75,11 +75,11 @@ def variations(
 
     def recipe(name: str, label: str, **changes: Any) -> Study:
         # Where only the second stage differs, the first need not be repeated.
-        pretrained = MAIN if changes.keys() == {"punzi"} else None
-        return Study(f"{VARIATION}{name}", label, _with(main, **changes), pretrained)
+        pretrains = changes.keys() != {"punzi"}
+        return Study(f"{VARIATION}{name}", label, _with(main, **changes), pretrains)
 
     def sample(name: str, label: str, **changes: Any) -> Study:
-        return Study(f"{VARIATION}{name}", label, main, None, **changes)
+        return Study(f"{VARIATION}{name}", label, main, pretrains=True, **changes)
 
     return [
         recipe("published", "published recipe, no finish", finish=0),

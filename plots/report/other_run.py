@@ -64,8 +64,4 @@ def _differences(output: OutputFolder, other: OutputFolder) -> list[str]:
 
 def _settings(path: Path) -> Any:
     with read_result(path, "settings", f"punzinet {command_of(path.stem)}") as record:
-        settings = record.get("inputs", {}).get("settings", {})
-        for dataset in settings.get("datasets", {}).values():
-            if isinstance(dataset, dict) and dataset.get("simulate"):
-                dataset["files"] = None
-        return settings
+        return record["inputs"]["settings"]

@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 import yaml
 
-from punzinet.analysis.io.files import InputError, atomic_path, read_json
+from punzinet.analysis.io.files import atomic_path, read_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
@@ -59,11 +59,6 @@ def make_report(
     windows = Windows.read(output.windows)
     search = windows.search
     sensitivity = Sensitivity.read(output.sensitivity)
-    if network not in sensitivity.networks:
-        raise InputError(
-            f"{output.sensitivity} knows no network {network}; it knows "
-            f"{', '.join(sensitivity.networks)} (--network)."
-        )
     timing, total = tables.timing_table(output.stages)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -177,10 +177,10 @@ def scale_background(sample: Sample[Events], factors: Mapping[str, float]) -> Sa
 
 
 def _pretrained(output: OutputFolder, study: Study) -> FloatArray | None:
-    """Parameters (N, K) of the pretrained networks that a study begins with, if it does."""
-    if study.pretrained is None:
+    """Parameters (N, K) of the networks of the main study that a study begins with, if it does."""
+    if study.pretrains:
         return None
-    folder = output.study(study.pretrained)
+    folder = output.study(MAIN)
     names = (f"bce-{n:02d}" for n in range(study.settings.networks))
     saved = (load_network(folder.network(name)).network for name in names)
     return train.parameters_of([*map(PunziNet.of, saved)])

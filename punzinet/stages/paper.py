@@ -51,8 +51,8 @@ def _chosen(context: Context) -> list[Study]:
     return [study for name, study in possible.items() if name in names]
 
 
-def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
-    """One ensemble; the study with whose pretrained networks it begins is among `studies`."""
+def study_stage(study: Study, main: Study) -> Stage:
+    """One ensemble, which may begin with the pretrained networks of the main study."""
 
     def run(context: Context) -> Sequence[Path]:
         from punzinet.processors.runs.training import run_study
@@ -62,7 +62,7 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
         return run_study(_manifest(context), context.output, study, resume=resume)
 
     name, study_folder = f"paper {study.name}", f"paper/studies/{study.name}"
-    pretrained = [study_stage(one, ()) for one in studies if one.name == study.pretrained]
+    begins_with = () if study.pretrains else (study_stage(main, main),)
     varied = study.name.removeprefix(VARIATION)
     return Stage(
         name=name,
@@ -74,14 +74,14 @@ def study_stage(study: Study, studies: Iterable[Study]) -> Stage:
             "simulation_seed": on.manifest.simulation.seed,
             **measured(on),
         },
-        after=(FEATURES, MEASURED, *pretrained),
+        after=(FEATURES, MEASURED, *begins_with),
         writes=(f"{study_folder}/study.json", f"{study_folder}/judgement.safetensors"),
         options=("networks",),
     )
 
 
 def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
-    main = _main(context)
+    main, *_ = _main(context)
     return [study_stage(one, main) for one in studies]
 
 
@@ -92,12 +92,12 @@ def main_study(context: Context) -> Stage:
 
 def _varied(context: Context) -> list[Study]:
     """Variations asked for or up to date, and other batch sizes, which figures need anyway."""
-    main, asked = _main(context), _chosen(context)
+    (main, *further), asked = _main(context), _chosen(context)
 
     def shown(study: Study) -> bool:
         return study in asked or not reasons(study_stage(study, main), context)
 
-    return [*main[1:], *filter(shown, _possible(context).values())]
+    return [*further, *filter(shown, _possible(context).values())]
 
 
 def _parts(context: Context) -> Iterator[Stage]:

@@ -94,7 +94,7 @@ def test_no_network_is_dropped(make_judgement):
 
 def test_a_variation_is_compared_with_as_many_networks_and_those_it_began_with(make_judgement):
     main, half = make_judgement(1.5, networks=5, spread=0.0), make_judgement(1.0, spread=0.0)
-    begun = {"vary-rate": MAIN, "vary-wide": None}
+    begun = {"vary-rate": False, "vary-wide": True}
     studies = [Study(name, name, TrainingSettings(), one) for name, one in begun.items()]
     punzi = {k: a / 2 for k, a in half.arrays.items() if not k.startswith("bce")}
     judged = {MAIN: main, "vary-rate": replace(half, arrays=punzi), "vary-wide": half}

@@ -21,11 +21,11 @@ def test_the_main_study_is_the_recipe_itself():
     studies = paper_studies(TRAINING, PAPER)
     assert [s.name for s in studies] == [MAIN, "batch-25000", "batch-200000", UNBATCHED]
     assert studies[0].settings == TRAINING.model_copy(update={"networks": 25})
-    assert studies[0].pretrained is None
+    assert studies[0].pretrains
     for study in studies[1:]:
         changed = differences(studies[0].settings.model_dump(), study.settings.model_dump())
         assert changed == {".networks", ".punzi.batch_size"}
-        assert study.pretrained == MAIN
+        assert not study.pretrains
 
 
 def test_pretraining_is_the_papers():
@@ -53,7 +53,7 @@ def test_variations_change_one_thing_at_a_time():
         sample += (study.spacing > 1) + (study.without_lightest > 0)
         assert len(changed) + sample == 1, study.name
         reusable = bool(changed) and next(iter(changed)).startswith(".punzi")
-        assert (study.pretrained == MAIN) is reusable
+        assert study.pretrains is not reusable
 
 
 def test_hypotheses_are_left_out_from_the_light_end_and_in_between():

@@ -57,8 +57,7 @@ def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
         made = make.sensitivity(np.random.default_rng(1), masses, names)
         made.networks["punzi-00"].single.effective[:] = np.where(masses == epochs / 100 + 1, 0, 9)
         made.write(run.sensitivity, {})
-        simulated = {"simulate": "signal", "files": [str(run.root)]}
-        settings = {"training": {"epochs": epochs}, "datasets": {"signal": simulated}}
+        settings = {"training": {"epochs": epochs}, "luminosity": 50.0}
         write_json(run.stages / "train.json", {"inputs": {"settings": settings}})
     settings, sigma = compare_runs(*runs, "punzi-00", "m").tables
     said = [[cell.text for cell in row] for row in settings.rows]

@@ -112,7 +112,7 @@ def loss_evolution_figure(evolutions: Mapping[str, Evolution]) -> Figure:
     low, high = style.finite_range(*(losses.mean(axis=0) for losses in validation))
     style.log_axis(upper, low, high * (high / low) ** 0.35)
     networks, _ = validation[0].shape
-    title = f"mean of {networks} network{'s' if networks > 1 else ''}"
+    title = f"mean of {networks} networks"
     lower.legend(loc="upper right", ncols=2, title=title, title_fontsize=6.2)
     lower.set(xlabel="epoch", xlim=(0, max(losses.shape[1] for losses in validation) - 1))
     style.add_label(upper)

@@ -63,6 +63,7 @@ class Claim:
 class Statistics:
     """Figures of merit of studies, 1/σ_min in 1/fb, in V variants, which tell the errors.
 
+    Every study has two networks or more.
     The first variant is the studies as they are. In the next ones one network is left out (with
     its pretrained one), of one study after the other; in the last ones all are judged by replicas.
     """
@@ -83,7 +84,7 @@ class Statistics:
         value, left_out, replicas = np.split(values, [1, len(values) - self._replicas])
         parts = np.split(left_out, np.cumsum([*self._networks.values()])[:-1])
         with np.errstate(invalid="ignore"):  # what is infinite has no error
-            of_networks = sum((len(p) - 1) * p.var(axis=0) if len(p) > 1 else np.nan for p in parts)
+            of_networks = sum((len(p) - 1) * p.var(axis=0) for p in parts)
             of_sample = np.mean((replicas - value) ** 2, axis=0)
         squares = (np.where(np.isfinite(one), one, np.nan) for one in (of_networks, of_sample))
         return Measured(value[0], *map(np.sqrt, squares))
@@ -140,12 +141,13 @@ class Statistics:
         yield fom
         for name, networks in self._networks.items():
             for n in range(networks):
-                yield np.delete(fom, n, axis=0) if name == study and networks > 1 else fom
+                yield np.delete(fom, n, axis=0) if name == study else fom
         yield from np.moveaxis(others[:, : self._replicas], 1, 0)
 
 
 def over_networks(values: FloatArray) -> Measured:
     """Mean of the networks' own values (N,) and its standard error; no error of the sample."""
-    networks, finite = len(values), np.isfinite(values).all()
-    error = np.std(values, ddof=1) / np.sqrt(networks) if finite and networks > 1 else np.nan
-    return Measured(float(np.mean(values)) if finite else np.nan, float(error), np.nan)
+    if not np.isfinite(values).all():
+        return Measured(np.nan, np.nan, np.nan)
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return Measured(float(np.mean(values)), float(error), np.nan)

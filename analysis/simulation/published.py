@@ -111,9 +111,10 @@ def widths(windows: Windows) -> list[PublishedNumber]:
         if i < 0:
             rows.append(PublishedNumber(*about, None, note="no hypothesis of this manifest"))
             continue
-        fit, value = windows.fits[i], float(windows.sigma[i])
-        note = "" if windows.fitted[i] else "interpolated between the fits of other masses"
-        rows.append(PublishedNumber(*about, value, fit.sigma_error if fit else None, note))
+        error, note = None, "interpolated between the fits of other masses"
+        if windows.fitted[i] and (fit := windows.fits[i]):
+            error, note = fit.sigma_error, ""
+        rows.append(PublishedNumber(*about, float(windows.sigma[i]), error, note))
     return rows
 
 

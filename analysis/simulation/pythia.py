@@ -99,11 +99,9 @@ def pythia_events(process: Process, sqrt_s: float, seed: int) -> GeneratedEvents
                 row += (particle.e(), particle.px(), particle.py(), particle.pz())
     rate = engine.infoPython().sigmaGen() * _FB_PER_MB * process.branching_ratio
     plus, minus, photons, invisible = np.swapaxes(sums, 0, 1)
-    events = GeneratedEvents.zeros(np.full(len(sums), sqrt_s))._replace(
-        mu_plus=plus, mu_minus=minus
-    )
-    weight = np.full(len(sums), rate)
-    return events._replace(photons=photons[:, np.newaxis], invisible=invisible, weight=weight)
+    found = {"mu_plus": plus, "mu_minus": minus, "photons": photons[:, np.newaxis]}
+    found |= {"invisible": invisible, "weight": np.full(len(sums), rate)}
+    return GeneratedEvents.zeros(np.full(len(sums), sqrt_s))._replace(**found)
 
 
 class Spectrum(NamedTuple):

@@ -43,9 +43,9 @@ def lookup_data(
     """
     keys = [_key(mass) for mass in windows.mass.tolist()]
     variable = windows.search.variable
+    number = network.rsplit("-", 1)[-1]
     compared = {
-        label: _selection(sensitivity, sensitivity.of_loss(loss), cut, network)
-        for label, loss, cut in SELECTIONS
+        label: _selection(sensitivity, loss, cut, number) for label, loss, cut in SELECTIONS
     }
     columns: dict[str, Iterable[Any]] = {
         "mass": windows.mass.tolist(),
@@ -90,17 +90,13 @@ def _rounded(values: Iterable[float], digits: int) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
 
-def _selection(
-    sensitivity: Sensitivity, names: Sequence[str], cut: str, network: str
-) -> list[dict[str, Any]]:
+def _selection(sensitivity: Sensitivity, loss: str, cut: str, number: str) -> list[dict[str, Any]]:
     """What one kind of cut on the networks of a loss achieves for each hypothesis.
 
-    Cuts are on the output after the sigmoid, of the network that is shown or that with the same
-    number; means are over all networks.
+    Cuts are on the output after the sigmoid, of the network with this number; means are over all.
     """
-    number = network.rsplit("-", 1)[-1]
-    same = [name for name in names if name.rsplit("-", 1)[-1] == number]
-    chosen = getattr(sensitivity.networks[(same or names)[0]], cut)
+    names = sensitivity.of_loss(loss)
+    chosen = getattr(sensitivity.networks[f"{loss}-{number}"], cut)
     mean, error, bound = sensitivity.average(names, cut)
     columns = {"cut": 1 / (1 + np.exp(-chosen.cut)), "efficiency": chosen.efficiency}
     columns |= {"background": chosen.background, "mean": mean, "meanError": error}

@@ -3,7 +3,7 @@
 import base64
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,19 +47,21 @@ def make_report(
     output: OutputFolder,
     manifest: Manifest,
     network: str,
+    *,
     own: Collection[Path],
-    compared: Comparison | None = None,
+    times: Iterable[tuple[str, float, str]],
+    compared: Comparison | None,
 ) -> list[Path]:
     """Write the report of all results, with the network whose cut the selection applied.
 
     Of figures, baselines and what is observed only the run's `own` files are shown; beside them a
-    comparison with another run. InputError if a result of the chain is missing, or any result is
-    damaged.
+    comparison with another run. The times say when each stage began, for how long it ran, s, and
+    its name. InputError if a result of the chain is missing, or any result is damaged.
     """
     windows = Windows.read(output.windows)
     search = windows.search
     sensitivity = Sensitivity.read(output.sensitivity)
-    timing, total = tables.timing_table(output.stages)
+    timing, total = tables.timing_table(times)
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -132,7 +132,7 @@ def validation_table(content: Any) -> list[Table]:
     keys = ("published", "ratio", "tolerance")
     for name, row in content.items():
         if "ours" in row:
-            named = Cell(_words(name), text(row.get("note") or ""))
+            named = Cell(_words(name), row.get("note", ""))
             ours = _measured({**row, "value": row["ours"]})
             rows.append([named, ours, *map(row.get, keys), _verdict(row.get("met"))])
     header = ("quantity", "ours", *keys, "")
@@ -203,17 +203,13 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
     return tables
 
 
-def timing_table(folder: Path) -> tuple[list[Table], str]:
-    """When each stage ran, for how long, and how long in all; InputError for a damaged record."""
-    timed = []
-    for path in folder.glob("*.json"):
-        with read_result(path, "times", f"punzinet {path.stem}") as record:
-            if path.stem != "report" and {"started", "seconds"} <= set(record):
-                timed.append((str(record["started"]), float(record["seconds"]), path.stem))
-    longest = max((seconds for _, seconds, _ in timed), default=0) or 1.0
-    rows = [(name, start, Cell(_took(s), share=s / longest)) for start, s, name in sorted(timed)]
-    tables = [make_table("Stages", ("stage", "started (UTC)", "took"), rows)] if rows else []
-    return tables, _took(sum(seconds for _, seconds, _ in timed))
+def timing_table(times: Iterable[tuple[str, float, str]]) -> tuple[Table, str]:
+    """When each stage began and for how long it ran, s, by name; and how long in all."""
+    timed = sorted(times)
+    longest = max(seconds for _, seconds, _ in timed) or 1.0
+    rows = [(name, start, Cell(_took(s), share=s / longest)) for start, s, name in timed]
+    table = make_table("Stages", ("stage", "started (UTC)", "took"), rows)
+    return table, _took(sum(seconds for _, seconds, _ in timed))
 
 
 def _took(seconds: float) -> str:
@@ -252,10 +248,10 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
     for name, network in sensitivity.networks.items():
         path = output.network(name) / "network.json"
         with read_result(path, "settings of a network", "punzinet train") as saved:
-            settings = dict(saved.get("settings", {}))
-            why = "; ".join(map(str, settings.get("messages", ())))
-            converged = _verdict(settings.get("converged"), "yes", "no", why)
-            ended = [text(settings.get(key)) for key in ("epoch", "validation_loss")]
+            settings = saved["settings"]
+            why = "; ".join(settings["messages"])
+            converged = _verdict(settings["converged"], "yes", "no", why)
+            ended = settings["epoch"], settings["validation_loss"]
         cut = float(1 / (1 + np.exp(-network.single_cut)))
         trained, chosen = sensitivity.training, (network.single, network.optimal)
         average = sensitivity.figure_of_merit.averaged
@@ -266,18 +262,16 @@ def networks_table(sensitivity: Sensitivity, output: OutputFolder) -> Table:
     return make_table(caption, (*header, "one cut", "best cuts", "converged"), rows)
 
 
-def optimism_table(sensitivity: Sensitivity) -> list[Table]:
-    """Average σ_min behind the single cut on events of every fold; nothing if that is not known."""
+def optimism_table(sensitivity: Sensitivity) -> Table:
+    """Average σ_min behind the single cut on events of every fold."""
     rows: list[list[Any]] = []
     for name, network in sensitivity.networks.items():
-        if not network.by_events:
-            return []
         (*parts, last), (*others, judged) = network.by_events, network.by_events.values()
         unseen = network.single.bound[sensitivity.training].any()
-        measured = below(judged, unseen, network.mean_error.get("single"))
+        measured = below(judged, unseen, network.mean_error["single"])
         rows.append([name, *others, measured, *(judged / other for other in others)])
     caption = "Optimism: σₘᵢₙ of one cut averaged over the trained masses in fb, by events"
-    return [make_table(caption, ["network", *parts, last, *(f"{last} / {p}" for p in parts)], rows)]
+    return make_table(caption, ["network", *parts, last, *(f"{last} / {p}" for p in parts)], rows)
 
 
 def _complete(counts: Mapping[str, Any]) -> list[Any]:
@@ -337,13 +331,11 @@ def below(value: float | None, bound: Any, error: float | None = None, digits: i
 
 
 def text(value: Any) -> str:
-    """Write anything that JSON can express and that stands in one cell of a table."""
+    """Write a value of JSON that stands in one cell of a table."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or isinstance(value, int | float):
         return number(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(text(item) for item in value)
     return str(value)
 
 

@@ -66,16 +66,20 @@ def _run_report(context: Context) -> Written:
 
     output, shown = context.output, REPORT.before(context)
     own = {output.root / name for one in shown for name in one.record(output).outputs}
-    for path in output.stages.glob("*.json"):
-        if path.stem != "networks":  # which is no record
-            Stage(name=path.stem, run=_run_report).record(output)
+    times = []
+    for name in (path.stem for path in output.stages.glob("*.json")):
+        if name != "networks":  # which is no record
+            record = Stage(name=name, run=_run_report).record(output)
+            times.append((record.started, record.seconds, name))
     network, other, compared = context.options.network, context.options.compare, None
     if other:
         from punzinet.plots.report.other_run import compare_runs  # and matplotlib
 
         parameter = context.manifest.search.resolved.parameter
         compared = compare_runs(output, OutputFolder(Path(other)), network, parameter)
-    written = make_report(output, context.manifest, network, own=own, compared=compared)
+    written = make_report(
+        output, context.manifest, network, own=own, times=times, compared=compared
+    )
     written += compared.figures if compared else []
     console.print(f"report: open {output.report} in a browser")
     return written

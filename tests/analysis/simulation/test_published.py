@@ -19,7 +19,7 @@ FIT = PeakFit(0.0, 0.3, 0.6, 0.8, 0.3, 0.01, 500.0, 40.0, 46, None)
 WINDOWS = replace(
     windows_of(MASSES, [0.296, 0.304, 0.4, 0.3], [True, False, True, False]),
     fitted=np.array([True, True, False, True]),
-    fits=(FIT, FIT, None, FIT),
+    fits=(FIT, FIT, replace(FIT, sigma_error=np.nan, problem="few events"), FIT),
 )
 
 

@@ -78,7 +78,7 @@ def status(context: Context) -> None:
     Example: punzinet status --output output
     """
     folder = context.output
-    holder = holder_of(folder.root) or {}
+    holder = holder_of(folder.root)
     stages = Table("stage", Column("state", overflow="fold"))
     names = ("chunks done", "entries done", "of", "failed")
     numbers = (Column(name, justify="right", no_wrap=True) for name in names)

@@ -177,15 +177,16 @@ class Baselines(Judged):
 
 
 def judge_scores(
-    judge: Judge, label: str, in_validation: FloatArray, in_judging: FloatArray
+    judge: Judge, label: str, score: Callable[[FloatArray], FloatArray]
 ) -> dict[str, Baseline]:
-    """Judge a classifier by its outputs before the sigmoid for the events of both folds.
+    """Judge a classifier by its output before the sigmoid, a function of features (n, F).
 
     There are ``interpolated``, the best cut of each training hypothesis interpolated to the others,
     and ``single``, the one cut that is best; as for networks, validation events choose.
     """
-    chooses, known = judge.folds["validation"].rank(in_validation), judge.training
-    events, (best, single) = judge.judging_fold.rank(in_judging), judge.cuts(chooses)
+    folds, known = (judge.folds["validation"], judge.judging_fold), judge.training
+    chooses, events = (fold.rank(score(fold.events.features.T)) for fold in folds)
+    best, single = judge.cuts(chooses)
     cuts = interpolated_cuts(judge.mass[known], best[known], judge.mass)
     return {
         "interpolated": Baseline(f"{label}, interpolated cuts", *judge.judge(events, cuts)),

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.manifest.sections import MASS_TOLERANCE
 from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, over_networks
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.windows import mass_index
 
 #: Mass in GeV, σ_min of the cross-entropy network at its best cut for each mass, and of the
 #: Punzi-net at one cut, both read off Fig. 7 of arXiv:2110.00810 in one arbitrary unit.
@@ -244,11 +244,10 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     )
     rows: list[CurveRow] = []
     for at, *published in PUBLISHED:
-        i = int(np.argmin(np.abs(mass - at)))
-        near = abs(mass[i] - at) < MASS_TOLERANCE
+        (i,) = mass_index(mass, np.array([at])).tolist()
         for (kind, meaning), value, curve in zip(kinds, published, curves, strict=True):
             ours, error = (
-                float(x[i]) / unit if near and np.isfinite(x[i]) else None for x in curve
+                float(x[i]) / unit if i >= 0 and np.isfinite(x[i]) else None for x in curve
             )
             name, title = f"sigma_min_{kind}_{at:g}_GeV", f"sigma_min at {at:g} GeV, {kind}"
             rows.append((name, title, value, ours, error, f"{meaning}; {note}"))

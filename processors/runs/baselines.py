@@ -1,6 +1,6 @@
 """The baselines stage: everything the Punzi-net is compared with, on the same events."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.systematics import measured_figure
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.paper import baselines
-from punzinet.analysis.paper.baselines import Baseline, Baselines, Ranking
+from punzinet.analysis.paper.baselines import Baselines, Ranking, judge_scores
 from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.training.data import Events, Sample, load_sample
 from punzinet.analysis.types import SIGNAL, FloatArray
@@ -65,10 +65,10 @@ def run_baselines(
     merit = measured_figure(manifest, output, windows)
     judge = common.judge(merit)
     found = {
-        "bce-interpolated": _network(judge, "BCE net", bce)["interpolated"],
-        "punzi-single": _network(judge, "Punzi-net", punzi)["single"],
+        "bce-interpolated": judge_scores(judge, "BCE net", bce.logit)["interpolated"],
+        "punzi-single": judge_scores(judge, "Punzi-net", punzi.logit)["single"],
     }
-    trees = baselines.judge_scores(judge, "Boosted trees", *_trees(common, judge))
+    trees = judge_scores(judge, "Boosted trees", _trees(common))
     found |= {f"trees-{cut}": baseline for cut, baseline in trees.items()}
     chosen = windows.mass, windows.training, merit, manifest.luminosity
     fold, processes = judge.folds["training"].events, everything.backgrounds
@@ -77,7 +77,8 @@ def run_baselines(
     slow = training.punzi.model_copy(update={"learning_rate": SIGNIFICANCE_RATE})
     section = {"significance_cross_section": training.significance_cross_section or 10.0}
     significance = _train(common, "significance", merit, **section, punzi=slow)
-    found["significance-single"] = _network(judge, "Significance loss", significance)["single"]
+    label = "Significance loss"
+    found["significance-single"] = judge_scores(judge, label, significance.logit)["single"]
     comparison = Baselines(judge.mass, judge.training, *judge.merit, found)
     systematics = _systematics(common, merit, punzi)
     ranking, loss = _rank(common, execution)
@@ -91,21 +92,14 @@ def run_baselines(
     return written, comparison, systematics, ranking
 
 
-def _network(judge: Judge, label: str, network: Perceptron) -> dict[str, Baseline]:
-    folds = judge.folds["validation"], judge.judging_fold
-    scores = (network.logit(fold.events.features.T) for fold in folds)
-    return baselines.judge_scores(judge, label, *scores)
-
-
-def _trees(common: _Common, judge: Judge) -> Iterator[FloatArray]:
-    """Scores of validation events, and of those that judge."""
+def _trees(common: _Common) -> Callable[[FloatArray], FloatArray]:
+    """Train boosted trees, and return their output before the sigmoid for features (n, F)."""
     number, seed = common.manifest.baselines.trees, common.manifest.training.seed
     events = common.trained.training
     weight = baselines.balanced_weights(events.process, events.start, events.weight)
     signal = events.process == SIGNAL
     trees = baselines.train_trees(events.features.T, signal, weight, number, seed)
-    for fold in (judge.folds["validation"], judge.judging_fold):
-        yield trees.decision_function(fold.events.features.T)
+    return lambda features: np.asarray(trees.decision_function(features))
 
 
 def _train(
@@ -138,7 +132,7 @@ def _systematics(common: _Common, uncertain: FigureOfMerit, plain: Perceptron) -
         "aware-known": (without, aware, "known, trained as if uncertain"),
     }
     found = {
-        name: replace(_network(judge, label, network)["single"], label=label)
+        name: replace(judge_scores(judge, label, network.logit)["single"], label=label)
         for name, (judge, network, label) in cases.items()
     }
     return Baselines(including.mass, including.training, *including.merit, found)

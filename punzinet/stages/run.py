@@ -107,7 +107,7 @@ def lock(folder: Path, stage: str, *, together: bool = False) -> Iterator[None]:
     except Timeout:
         who = "another run"
         with suppress(KeyError):
-            who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder) or {})
+            who = "`punzinet {stage}` (process {pid} on {host})".format(**holder_of(folder))
         raise files.InputError(
             f"{who} is at work in {folder}; wait until it has ended, or choose another folder "
             "with --output (OUTPUT= for make)."
@@ -125,18 +125,17 @@ def lock(folder: Path, stage: str, *, together: bool = False) -> Iterator[None]:
         held.release()
 
 
-def holder_of(folder: Path) -> dict[str, Any] | None:
-    """Who is at work in an output folder (process number, host, stage); None if nobody is."""
+def holder_of(folder: Path) -> dict[str, Any]:
+    """Who is at work in an output folder (process number, host, stage); empty if nobody is."""
     path = folder / ".lock"
     try:
         if path.exists():
             with FileLock(path, timeout=0):
                 pass
     except Timeout:
-        holder = None
         with suppress(files.InputError):
             holder = files.read_json(folder / HOLDER, "the same command")
-        return holder if isinstance(holder, dict) else {}
+            return holder if isinstance(holder, dict) else {}
     except OSError:
         pass
-    return None
+    return {}

@@ -88,14 +88,14 @@ class Chain:
         assert {n for n in found.keys() | expected if found.get(n) != expected.get(n)} == set()
         assert not list((folder / "output").rglob("*.partial*"))
         assert not list((folder / "output").glob(".tensors*"))
-        assert holder_of(folder / "output") is None
+        assert not holder_of(folder / "output")
 
     @staticmethod
     def wait_for_lock(folder, process):
         """Wait until a process has the output folder to itself, or has ended."""
 
         def holds():
-            return (holder_of(folder / "output") or {}).get("pid") == process.pid
+            return holder_of(folder / "output").get("pid") == process.pid
 
         wait_for(lambda: process.poll() is not None or holds())
 

@@ -75,18 +75,18 @@ def judge():
     return Judge(synthetic_sample(12_000, hypotheses=7), *MERIT)
 
 
-def scores_of(fold):
+def difference(features):
     """The difference of two features."""
-    return np.subtract(*fold.events.features[:2]).astype(float)
+    return np.subtract(*features.T[:2]).astype(float)
 
 
 @pytest.fixture(scope="module")
 def found(judge):
-    return judge_scores(judge, "sum", *[scores_of(judge.judging_fold)] * 2)
+    return judge_scores(judge, "difference", difference)
 
 
 def test_scores_are_cut_as_those_of_networks(judge, found):
-    ranked = judge.judging_fold.rank(scores_of(judge.judging_fold))
+    ranked = judge.judging_fold.rank(difference(judge.judging_fold.events.features.T))
     for baseline in found.values():
         again, _ = judge.judge(ranked, baseline.selection.cut)
         np.testing.assert_array_equal(baseline.selection.sigma_min, again.sigma_min)

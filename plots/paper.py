@@ -213,11 +213,10 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
     ratios = [
         (name, textwrap.fill(words.removeprefix("from "), 6), target)
         for name, words, _, _, target in REGIONS
+        if name in effects[0].numbers
     ]
-    ratios = [r for r in ratios if all(r[0] in effect.numbers for effect in effects)]
-    shape: dict[str, Any] = {"width_ratios": [1.4] + [1] * len(ratios), "squeeze": False}
-    height, columns = 0.4 + 0.075 * len(effects), 1 + len(ratios)
-    figure, (row,) = style.new_figure(height, ncols=columns, sharey=True, **shape)
+    shape = {"ncols": 1 + len(ratios), "width_ratios": [1.4] + [1] * len(ratios)}
+    figure, row = style.new_figure(0.4 + 0.075 * len(effects), sharey=True, **shape)
     first, *others = row
     for curve, (label, colour, marker) in MEANS.items():
         _draw_column(first, [effect.numbers[curve] for effect in effects], colour, marker, label)
@@ -233,9 +232,8 @@ def variations_figure(effects: Sequence[Effect]) -> Figure:
     first.set_yticks(range(len(effects))[::-1], [textwrap.fill(one, 20) for one in said])
     first.set_ylim(-0.6, len(effects) - 0.4)
     first.set_title("mean " + r"$\sigma_\mathrm{min}$" + "\n[fb]", fontsize=SMALL)
-    if others:  # below the middle one, for all of them
-        words = "ratio BCE / Punzi-net"
-        others[len(others) // 2].set_xlabel(words, loc="center", fontsize=SMALL)
+    middle = others[len(others) // 2]
+    middle.set_xlabel("ratio BCE / Punzi-net", loc="center", fontsize=SMALL)
     for axes in (first, *others):
         axes.tick_params(axis="both", labelsize=SMALL)
         axes.tick_params(axis="y", which="both", length=0)

@@ -66,8 +66,8 @@ def peaks_figure(windows: Windows, peaks: Mapping[int, Hist[Any]]) -> Figure:
     By index of the hypothesis, a peak is the efficiency by distance from the centre of the window;
     the curve is normalised to what lies inside of the window.
     """
-    columns = min(2, max(len(peaks), 1))
-    rows = -(-max(len(peaks), 1) // columns)
+    columns = min(2, len(peaks))
+    rows = -(-len(peaks) // columns)
     shape: dict[str, Any] = {"ncols": columns, "squeeze": False, "height_ratios": [2.6, 1] * rows}
     figure, grid = style.new_figure(0.5 * rows + 0.12, nrows=2 * rows, sharex=True, **shape)
     panels = [*zip(grid[::2].flat, grid[1::2].flat, strict=True)]

@@ -71,9 +71,8 @@ class Statistics:
     def __init__(self, studies: Mapping[str, Judgement]) -> None:
         self._studies = studies
         self._networks = {name: len(study.converged) for name, study in studies.items()}
-        every = [study.arrays.items() for study in studies.values()]
-        sizes = (a.shape[1] for arrays in every for key, a in arrays if key.endswith("/replicas"))
-        self._replicas = min(sizes)
+        first, *_ = studies.values()  # all have as many replicas
+        self._replicas = first.arrays["punzi/single/replicas"].shape[1]
 
     def measure(self, values: FloatArray) -> Measured:
         """A number with its errors, from its (V,) variants; or H numbers, from (V, H).
@@ -142,7 +141,7 @@ class Statistics:
         for name, networks in self._networks.items():
             for n in range(networks):
                 yield np.delete(fom, n, axis=0) if name == study else fom
-        yield from np.moveaxis(others[:, : self._replicas], 1, 0)
+        yield from np.moveaxis(others, 1, 0)
 
 
 def over_networks(values: FloatArray) -> Measured:

@@ -104,16 +104,16 @@ def _bar_product(left: ComplexArray, right: ComplexArray) -> complex:
 
 
 @njit(cache=True)
-def _spinors(p: Momentum, mass: float, sign: float) -> ComplexArray:
-    """Spin states (2, 4), by (p + m) from rest, u-bar u = 2m; sign +1 particle, -1 antiparticle."""
+def _spinors(p: Momentum, sign: float) -> ComplexArray:
+    """Spin states (2, 4), by (p + m) from rest, u-bar u = 2m; sign +1 for mu-, -1 for mu+."""
     out = np.empty((2, 4), np.complex128)
-    norm = 1 / sqrt(2 * (p[0] + mass))
+    norm = 1 / sqrt(2 * (p[0] + MUON_MASS))
     for spin in range(2):
         rest = np.zeros(4, np.complex128)
         rest[spin], rest[2 + spin] = norm, sign * norm
         _slash(p, rest, out[spin])
         for i in range(4):
-            out[spin, i] = sign * out[spin, i] + mass * rest[i]
+            out[spin, i] = sign * out[spin, i] + MUON_MASS * rest[i]
     return out
 
 
@@ -127,8 +127,8 @@ def pair_square(
     """
     negative, positive = muons
     # reversing both spins conjugates the amplitude, as the vectors are real: one state of mu-
-    outgoing = _spinors(negative, MUON_MASS, 1.0)[0]
-    incoming = _spinors(positive, MUON_MASS, -1.0)
+    outgoing = _spinors(negative, 1.0)[0]
+    incoming = _spinors(positive, -1.0)
     n, m = len(first), len(second)
     # spinors behind the vertex next to mu-, and with the propagator behind the one next to mu+
     near = np.empty((n + m, 4), np.complex128)

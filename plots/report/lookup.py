@@ -150,7 +150,7 @@ def _generated(path: Path, keys: Sequence[str]) -> list[dict[str, int]]:
                 total = found.setdefault(_key(row["mass"]), empty)
                 total["usable"] += row["usable"]
                 total["inside"] += row["in_own_window"]
-    return [found.get(key, {}) for key in keys]
+        return [found[key] for key in keys]
 
 
 def _limits(path: Path, keys: Sequence[str]) -> list[list[list[Any]]]:

@@ -63,7 +63,7 @@ def run_limits(
     *,
     unblind: bool = False,
     inject: Sequence[str] = (),
-    step: Callable[[str], object] = str,
+    step: Callable[[str], object] = lambda _: None,
 ) -> tuple[list[Path], Limits, Observation | None]:
     """Write the limits of a network's single cut and of the BCE network's best cuts.
 

@@ -58,8 +58,7 @@ def study_stage(study: Study, main: Study) -> Stage:
         from punzinet.processors.runs.training import run_study
 
         console.print(f"{name}: {study.label}, {study.settings.networks} networks")
-        resume = context.options.resume
-        return run_study(_manifest(context), context.output, study, resume=resume)
+        return run_study(_manifest(context), context.output, study, resume=context.options.resume)
 
     name, study_folder = f"paper {study.name}", f"paper/studies/{study.name}"
     begins_with = () if study.pretrains else (study_stage(main, main),)

@@ -19,7 +19,7 @@ from punzinet.stages.options import Context, console
 from punzinet.stages.stage import Stage, out_of_date, reasons, refusal
 
 LOG = logging.getLogger(__name__)
-#: Says who holds the lock; of no consequence where nobody does.
+#: Says who holds the lock, while somebody does.
 HOLDER = ".running.json"
 AGAIN = "a stage before it runs again"
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})

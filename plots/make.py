@@ -34,9 +34,9 @@ from punzinet.plots.sensitivity import figure_of_merit_figure, sigma_min_figure
 from punzinet.plots.training_history import Phase, history_figure, read_history
 from punzinet.plots.windows import example_masses, peaks_figure, widths_figure
 
-#: Signals that are drawn over backgrounds, as shares of the way through the training masses.
+#: Signals drawn over backgrounds: positions in the list of training masses, 0 first, 1 last.
 SHOWN_SIGNALS = (0.2, 0.5, 0.8)
-#: What losses are called, and the value that they make small, for any `FigureOfMerit.average`.
+#: Name of each loss and what it minimises, as the figure of the training writes them.
 LOSSES = {
     "punzi": ("Punzi-loss", r"average $\sigma_\mathrm{min}$ [fb]"),
     "significance": ("significance loss", "average $1/Z^2$"),

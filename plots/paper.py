@@ -34,7 +34,7 @@ from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, Curves, ratio_figure
 from punzinet.plots.training_history import COLUMNS, Evolution, loss_evolution_figure, read_history
 
 SHOWN = 0  # number of the network that is shown where figures show one
-#: Masses of Fig. 8, as shares of the way through the training masses.
+#: Masses of Fig. 8: positions in the list of training masses, 0 first, 1 last.
 FEATURE_SPACE_MASSES = (0.12, 0.5, 0.8)
 COLOURS = (style.ORANGE, style.BLUE, style.GREY)
 #: How the published points are drawn.
@@ -45,7 +45,7 @@ COMPARED = (
     ("BCE, interpolated cuts", "bce", "best", style.ORANGE, "o"),
     ("Punzi-net, one cut", "punzi", "single", style.BLUE, "^"),
 )
-#: Curves of which variations show the mean, with label, colour and marker.
+#: Curves whose mean over masses the figure of variations shows: label, colour and marker.
 MEANS = {
     "bce/best": ("BCE, best cuts", style.ORANGE, "^"),
     "punzi/single": ("Punzi-net, one cut", style.BLUE, "o"),

@@ -20,7 +20,7 @@ CURVES: tuple[tuple[str, str, Cut, str], ...] = (
     ("Punzi-net, one cut", "punzi", "single", style.BLUE),
 )
 BCE_OVER_ONE = "BCE / one cut\n(ratio)"
-#: How a limit is drawn, by its sign: where no simulated background passes, σ_min is below.
+#: Markers of bounds by `Curve.limit`: where no simulated background passes, σ_min is lower.
 LIMIT_MARKERS = {-1: "v", 1: "^"}
 OPEN: dict[str, Any] = {"linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 4}
 UNSEEN = "no background"

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from io import BytesIO
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ from punzinet.analysis.manifest.sections import FigureSettings
 from punzinet.analysis.types import FloatArray
 
 COLUMN_WIDTH = 8.6 / 2.54  # of a journal, 8.6 cm, in inches
-#: Whose data it is only their owner can say: a manifest may give it a label.
+#: Label of figures with data, unless the manifest gives another.
 DATA_LABEL = "Data and simulation"
-#: What the figures that are being drawn call the events.
+#: Label of the figures that are being drawn, see `labelled`.
 SHOWN_LABEL = ContextVar("label", default=OWN_LABEL)
 _DEFAULT = FigureSettings()
-#: How they are written.
+#: The section `figures` of the manifest whose figures are being drawn.
 SETTINGS = ContextVar("settings", default=_DEFAULT)
 SIGMA_MIN = r"$\sigma_\mathrm{min}$ [fb]"
 FIGURE_OF_MERIT = r"Punzi FOM $1/\sigma_\mathrm{min}$ [fb$^{-1}$]"
@@ -49,7 +50,7 @@ PURPLE, GREY, VIOLET, SLATE = "#964a8b", "#9c9ca1", "#7a21dd", "#5d606b"
 BLUE = "#2756c5"  # of lines: so dark that in grey, too, it is not the orange one
 #: Colours of the backgrounds of the default data, the same in every figure.
 PROCESS_COLOURS = {"tautau": SKY, "eemumu": ORANGE, "mumugamma": SLATE}
-#: Colours of further backgrounds, in the order in which they come.
+#: Colours of further backgrounds, in order of appearance.
 OTHER_COLOURS = ("#86c8dd", "#ffa90e", "#b9ac70", "#717581", "#92dadd", "#a96b59")
 SHADED: dict[str, Any] = {"color": "#eef1f6", "zorder": -2}
 DASHED, DOTTED = (0, (4, 1.5)), (0, (1.2, 1.2))
@@ -67,7 +68,7 @@ LOG_STEPS = {5: (1, 1.4, 2, 3, 5, 7), 100: (1, 2, 5), np.inf: (1,)}
 RC_PARAMS = mpl.rc_params_from_file(
     Path(__file__).with_name("punzinet.mplstyle"), use_default_template=False
 )
-#: What numbers in paths of an SVG say beyond a hundredth of a point, a tenth of the file.
+#: Digits of coordinates in an SVG beyond a hundredth of a point: a tenth of the file.
 _FINER = re.compile(rb"(?<=\.\d\d)(?<!\(0\.\d\d)\d+(?= )")
 #: Formats of figures, without the dates and versions that would change their bytes.
 FORMATS: dict[str, dict[str, Any]] = {
@@ -156,7 +157,7 @@ def draw_points(
 
 def process_colours(names: Sequence[str]) -> dict[str, str]:
     """Colour of each background process."""
-    others = iter(np.resize(OTHER_COLOURS, len(names)).tolist())
+    others = cycle(OTHER_COLOURS)
     return {name: PROCESS_COLOURS.get(name) or next(others) for name in names}
 
 
@@ -184,8 +185,8 @@ def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
     gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
         begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures][::-1]
-        # What the other process has not begun is done here, beginning at the other end. As that
-        # takes one ahead of what it does, so does this one.
+        # The other process begins with the first figure, this one with the last, until they meet.
+        # A queued figure is cancelled before this one takes it, and so is the next.
         written = []
         for i, (name, one, other) in enumerate(begun):
             for *_, ahead in begun[i : i + 2]:

@@ -18,7 +18,7 @@ from punzinet.plots import style
 LOGARITHMIC_FROM = 8.0  # times as large as the smallest loss
 FALL = 0.02  # share of the epochs, at first, whose losses may lie above the axis
 COLUMNS = ["epoch", "loss", "validation_loss", "learning_rate"]
-#: With an edge, which a legend on it shows.
+#: The edge keeps its legend entry visible where the legend lies on the shade.
 FINISH: dict[str, Any] = {"facecolor": "#e6e6e6", "edgecolor": "#888888", "linewidth": 0.4}
 COLOURS = (style.BLUE, style.ORANGE, style.PURPLE, style.GREY, style.RED, "#111111")
 #: Losses of training and validation of N networks in fb, (N, n) each; epoch 0 is untrained.

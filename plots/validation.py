@@ -12,7 +12,7 @@ from punzinet.plots import style
 if TYPE_CHECKING:  # not at run time: generators are slow to import
     from punzinet.analysis.simulation.pythia import Spectrum
 
-#: What the figure of ratios shows, and how it is written; widths have a figure of their own.
+#: Rows of the figure of ratios and their labels; widths have a figure of their own.
 LABELS = {
     "cross_section_mumugamma_nb": r"$\sigma(\mu^+\mu^-(\gamma))$",
     "cross_section_tautau_nb": r"$\sigma(\tau^+\tau^-)$",
@@ -26,13 +26,13 @@ LABELS = {
     "paper_sample_events": "sample: events",
     "paper_sample_signal_share": "sample: signal share",
 }
-#: Axis and density of what is compared with Pythia.
+#: Labels of both axes of each spectrum that is compared with Pythia.
 SPECTRA = {
     "muon_momentum": (r"muon momentum $p^*$ [GeV]", "share / GeV"),
     "muon_cos_theta": (r"muon $\cos\theta^*$", "share / unit"),
     "recoil_mass_squared": (r"$M^2_\mathrm{rec}$ [GeV$^2$]", r"share / GeV$^2$"),
 }
-#: Of ratios that count as agreement.
+#: Look of the band of ratios that count as agreement.
 SHADE: dict[str, Any] = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
 
 

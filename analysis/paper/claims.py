@@ -27,7 +27,7 @@ REGIONS: tuple[tuple[str, str, float, float, float], ...] = (
     ("1_to_4_gev", "from 1 to 4 GeV", 1.0 - 1e-9, 4.0 + 1e-9, 1.3),
     ("above_4_gev", "above 4 GeV", 4.0 + 1e-9, np.inf, 0.95),
 )
-#: Key, title, published value, ours, its error (both may be missing), note.
+#: Key, title, published value, ours and its error (None where unknown), note.
 CurveRow = tuple[str, str, float, float | None, float | None, str]
 OVER = "bce/best", "punzi/single"  # curves whose ratio says what the Punzi-net is worth
 Row = tuple[Any, ...]  # name, text, number or its variants, ends of a target

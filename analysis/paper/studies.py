@@ -46,15 +46,15 @@ def paper_studies(training: TrainingSettings, paper: PaperSettings) -> list[Stud
     """The trainings that the paper's figures need, the main one first."""
     size = training.punzi.batch_size
     main = _with(training, networks=paper.networks)
+    others: dict[str, tuple[int | None, int]] = {
+        f"batch-{b}": (b, paper.further_networks) for b in paper.further_batch_sizes
+    }
+    others[UNBATCHED] = None, paper.unbatched_networks
     studies = [Study(MAIN, _batch_label(size), main, pretrains=True)]
-    others: list[tuple[str, int | None, int]] = [
-        (f"batch-{b}", b, paper.further_networks) for b in paper.further_batch_sizes if b != size
-    ]
-    if size is not None:
-        others.append((UNBATCHED, None, paper.unbatched_networks))
-    for name, other, networks in others:
-        changed = _with(main, networks=min(networks, paper.networks), punzi={"batch_size": other})
-        studies.append(Study(name, _batch_label(other), changed))
+    for name, (other, most) in others.items():
+        if other != size:
+            changed = _with(main, networks=min(most, paper.networks), punzi={"batch_size": other})
+            studies.append(Study(name, _batch_label(other), changed))
     return studies
 
 

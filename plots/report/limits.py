@@ -15,7 +15,7 @@ from punzinet.plots.report.tables import Table, below, make_table, number, with_
 
 COMPATIBLE = 0.05  # global p-value above which nothing is remarkable
 EVIDENCE = 0.00135  # and the one of three sigmas, below which background alone explains little
-#: Limits are exact Poisson sums where not said, BCE at its best cuts.
+#: Columns; limits are exact Poisson sums unless asymptotic, those of BCE at its best cuts.
 EXPECTED = ("m [GeV]", "background", "−1σ", "median", "+1σ", "g′", "asymptotic", "BCE")
 OBSERVED = ("m [GeV]", "count", "background", "limit", "median", "g′", "p-value", "σ")
 POOR = 0.05  # statistical error of a factor that is worth a word

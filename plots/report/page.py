@@ -31,7 +31,7 @@ from punzinet.plots.report.lookup import lookup_data
 from punzinet.plots.report.tables import below, number, plain_label
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: How the data of the page is written; the filter escapes what would close the script around it.
+#: Options of `json.dumps` for the data in the page; Jinja's filter escapes closing tags in it.
 JSON = {"allow_nan": False, "separators": (",", ":"), "ensure_ascii": False}
 
 

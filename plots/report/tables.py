@@ -23,7 +23,7 @@ from punzinet.analysis.observables import Quantity
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.windows import Windows
 
-#: Columns of `variations_table`; others are regions of mass.
+#: Headings of the columns of `variations_table` that are no regions of mass.
 EFFECTS = {"bce/best": "BCE, best cuts", "punzi/single": "Punzi-net, one cut"}
 FATES = ("kept", "rejected", "blinded")  # what can become of a measured entry
 DIGITS = 4  # of a number that comes without an uncertainty

@@ -26,7 +26,7 @@ from punzinet.processors.features import ObservableProcessor, ObservedEvents
 from punzinet.processors.runs.reading import open_reading
 from punzinet.processors.runs.training import provenance_of, train_visibly
 
-#: Permutations that rank each observable.
+#: Permutations of each observable that its rank is averaged over.
 REPETITIONS = 5
 #: Learning rate of the significance loss, whose slopes are not those of a σ_min in fb.
 SIGNIFICANCE_RATE = 1.0

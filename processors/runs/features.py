@@ -33,11 +33,11 @@ from punzinet.processors.ledger import planned
 from punzinet.processors.preflight import InputFile
 from punzinet.processors.runs.reading import Reading, open_reading
 
-#: Rows of one event, on average, that no reconstruction leaves in a file.
+#: More rows an event than this, on average over a file, no reconstruction makes.
 ROWS_PER_EVENT: Final = 50
-#: Standard deviations of a sum of weights; there is one such sum for each of many masses.
+#: Standard deviations that a sum of weights may be too large by; so many, as masses are many.
 FLUCTUATION: Final = 5.0
-#: Share of a dataset in one event, and times the mean weight, from which on it is said.
+#: An event is reported that makes this share of its dataset, and weighs so many times the mean.
 HEAVY, UNLIKE = 0.05, 10.0
 _UNUSABLE = (
     *(candidates.FURTHER, candidates.SEVERAL, candidates.SAME_CHARGE),

@@ -33,7 +33,7 @@ from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 
 LOG = logging.getLogger(__name__)
-#: Resampled samples behind the errors from finite simulation.
+#: Bootstrap samples from which the errors of the finite simulation come.
 REPLICAS = 100
 
 

@@ -9,7 +9,7 @@ from punzinet.stages.simulate import SIMULATE
 from punzinet.stages.train import TRAIN
 from punzinet.stages.validate import VALIDATE
 
-#: In the order in which they run, those last that not everybody needs.
+#: In the order in which they run; the last ones are optional.
 STAGES = (SIMULATE, FEATURES, VARIATIONS, DATA, TRAIN, SELECT, LIMITS, PLOT, REPORT, PAPER,
           BASELINES, SHAPE, VALIDATE)  # fmt: skip
 #: Commands of the chain from nothing to figures.

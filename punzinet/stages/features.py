@@ -180,7 +180,7 @@ FEATURES: Stage = Stage(
 
 
 def _beside(name: str, reads: tuple[str, ...], wanted: str, **which: bool) -> Stage:
-    """What the command also makes, in a folder of its own and the windows of the above."""
+    """Another stage of the command `features`: tensors in the windows of `FEATURES`."""
     return Stage(
         name=name,
         command="features",
@@ -200,13 +200,13 @@ VARIATIONS: Stage = _beside("variations", _READS, "has_variations", varied=True)
 DATA: Stage = _beside("data", ("beams", "features"), "has_data", data=True)
 
 
-#: The same for stages that read them only where the figure of merit is to know of systematics.
+#: The same stage for those that need it only if systematic effects enter the figure of merit.
 MEASURED: Stage = replace(
     VARIATIONS, wanted=lambda of: of.has_variations and of.figure_of_merit.is_measured
 )
 
 
 def measured(context: Context) -> dict[str, Any]:
-    """What such a stage depends on there, beside other stages."""
+    """Settings that a stage after `MEASURED` depends on if systematic effects enter it."""
     asked = context.manifest.figure_of_merit.is_measured
     return context.manifest.model_dump(mode="json", include={"systematics"}) if asked else {}

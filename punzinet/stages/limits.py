@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from punzinet.analysis.limits.result import Limits
     from punzinet.plots.report.tables import Table
 
-#: Masses that the table of limits shows, as shares of the way through all of them.
+#: Rows of the table of limits: positions in the list of masses, 0 first, 1 last.
 SHOWN = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
 
 

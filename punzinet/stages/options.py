@@ -22,17 +22,17 @@ from punzinet.analysis.manifest.manifest import Manifest, load_manifest
 if TYPE_CHECKING:
     from punzinet.processors.executors import Execution
 
-#: Of several processes, started by torchrun, only the first says anything.
+#: Only the first of the processes that torchrun started prints.
 SILENT = rank_and_count()[0] > 0
 #: How text is encoded for terminals that do not know all of its letters, see `in_plain_letters`.
 PLAIN = "punzinet-plain"
 _PLAIN_LETTERS = {"⁻": "^-", "¹": "1", "²": "^2", "±": "+-", "–": "-", "′": "'", "√": "sqrt"}
-#: As many as this process may use, where the system tells.
+#: CPUs that this process may use, or all where the system does not say.
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 #: Options of every stage.
 SHARED = ("manifest", "output", "scale", "executor", "workers", "scheduler", "force", "dry_run",
           "upstream")  # fmt: skip
-#: Options that change results: each stage is asked with its own ones.
+#: Options that change results; each stage keeps those of its own in its record.
 KEPT = ("unblind", "allow_missing", "limit_files", "limit_chunks", "networks", "network",
         "inject", "compare")  # fmt: skip
 

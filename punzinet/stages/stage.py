@@ -53,7 +53,7 @@ class Stage:
     """One stage of the chain."""
 
     name: str  # in most cases that of its command
-    #: What it does, and all files that it wrote; None in a process that only helps another. Its
+    #: Does the work and returns all files written; None in a process that only helps another. Its
     #: docstring is the help of the command.
     run: Callable[[Context], Written | None]
     reads: tuple[str, ...] = ()  # sections of the manifest that its result depends on
@@ -64,13 +64,13 @@ class Stage:
     files: Callable[[Context], Sequence[str]] = lambda _: ()  # paths or URLs from outside
     writes: tuple[str, ...] = ()  # main results, below the output folder
     finds: str = ""  # pattern by which later stages find results: nothing else may match it
-    #: Options that change its result, kept in its record: later stages ask with them for its state.
+    #: Options that change its result. Its record keeps them: with these it is up to date or not.
     options: tuple[str, ...] = ()
     further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
     command: str = ""  # what runs it, if that is not its name
     together: bool = False  # whether processes that torchrun started share its work
     wanted: Callable[[Manifest], bool] = lambda _: True  # whether there is anything to do
-    #: What is checked or said before it is asked whether it is up to date.
+    #: Checks its input, or prints, before it is asked whether it is up to date.
     prepare: Callable[[Context], None] = lambda _: None
     #: The stages that its command runs, if that is not this one alone.
     parts: Callable[[Context], Iterable["Stage"]] | None = None

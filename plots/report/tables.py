@@ -48,9 +48,15 @@ class Table(NamedTuple):
 
 
 def make_table(caption: str, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """Make a table of cells, and of anything else that can be written in one."""
-    cells = [[x if isinstance(x, Cell) else Cell(text(x)) for x in row] for row in rows]
-    return Table(caption, header, cells)
+    """Make a table of cells, texts and numbers; a dash for None."""
+
+    def cell(value: Any) -> Cell:
+        if isinstance(value, Cell):
+            return value
+        is_number = value is None or isinstance(value, int | float)
+        return Cell(number(value) if is_number else str(value))
+
+    return Table(caption, header, [[*map(cell, row)] for row in rows])
 
 
 def in_terminal(table: Table) -> rich.table.Table:
@@ -97,7 +103,7 @@ def variations_table(content: Any) -> list[Table]:
     for effect in effects:
         converged = f"{effect['converged']} of {effect['networks']} converge"
         numbers = [_measured(effect["numbers"][name]) for name in first]
-        rows.append([Cell(text(effect["label"]), converged), *numbers])
+        rows.append([Cell(effect["label"], converged), *numbers])
     header = [EFFECTS.get(name) or _words(name).replace("gev", "GeV") for name in first]
     caption = "What the numbers depend on: mean σₘᵢₙ in fb, its ratio BCE over Punzi-net by mass"
     return [make_table(caption, ("changed", *header), rows)]
@@ -328,15 +334,6 @@ def below(value: float | None, bound: Any, error: float | None = None, digits: i
     """Write a number with its uncertainty if that is known, as an upper limit if it is one."""
     written = with_error(value, error) if error else number(value, digits)
     return f"< {written}" if bound and value is not None and math.isfinite(value) else written
-
-
-def text(value: Any) -> str:
-    """Write a value of JSON that stands in one cell of a table."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or isinstance(value, int | float):
-        return number(value)
-    return str(value)
 
 
 def plain_label(name: str, mathtext: str) -> str:

@@ -51,7 +51,7 @@ def network_figure(network: Perceptron) -> Figure:
     figure, axes = style.new_figure(0.72)
     places = []
     for x, width in enumerate(widths):  # neurons of a layer from above
-        step = min(0.3, 1.2 / max(width, 1))
+        step = min(0.3, 1.2 / width)
         y = step * (0.5 * (width - 1) - np.arange(width))
         places.append(np.column_stack([np.full(width, float(x)), y]))
     for (left, right), weight in zip(pairwise(places), weights, strict=True):

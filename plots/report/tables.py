@@ -300,8 +300,8 @@ def _measured(claim: Mapping[str, Any]) -> Cell:
     return Cell(with_error(claim["value"], claim.get("error")), below)
 
 
-def _words(name: Any) -> str:
-    return str(name).replace("_", " ")
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def number(value: float | None, digits: int = DIGITS) -> str:

@@ -72,7 +72,8 @@ class Statistics:
         self._studies = studies
         self._networks = {name: len(study.converged) for name, study in studies.items()}
         first, *_ = studies.values()  # all have as many replicas
-        self._replicas = first.arrays["punzi/single/replicas"].shape[1]
+        replicas = (a for key, a in first.arrays.items() if key.endswith("/replicas"))
+        self._replicas = next(replicas).shape[1]
 
     def measure(self, values: FloatArray) -> Measured:
         """A number with its errors, from its (V,) variants; or H numbers, from (V, H).

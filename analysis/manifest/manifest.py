@@ -7,7 +7,7 @@ the key and says what the key is for.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
@@ -261,6 +261,11 @@ class Manifest(sections.Section):
         """Target luminosity in fb^-1 that a dataset is scaled to: of its period, or of all."""
         period = self.datasets[dataset].period
         return self.luminosity if period is None else self.periods[period]
+
+    def luminosity_of_data(self, shares: Mapping[str, float]) -> float:
+        """Luminosity of all data in fb^-1, given the processed share of datasets that lack some."""
+        data = self.part(data=True).datasets.items()
+        return sum(shares.get(name, 1.0) * (one.luminosity or 0) for name, one in data)
 
     @property
     def remarks(self) -> list[str]:

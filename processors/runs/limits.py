@@ -189,8 +189,7 @@ def unblinded_luminosity(manifest: Manifest, output: OutputFolder) -> float:
             "--unblind: `punzinet features` has hidden data; when the analysis is final, run "
             "`punzinet features --unblind` first."
         )
-    datasets = manifest.part(data=True).datasets.items()
-    return sum(shares.get(name, 1.0) * (dataset.luminosity or 0) for name, dataset in datasets)
+    return manifest.luminosity_of_data(shares)
 
 
 def _observe(

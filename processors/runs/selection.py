@@ -59,11 +59,8 @@ def run_selection(
     content = {"provenance": settings, "datasets": datasets, "hypotheses": hypotheses}
     written = [output.histograms, output.selection_cutflow]
     if comparison is not None:
-        shares, blinding = reading.shares(), manifest.blinding
-        luminosity = (1.0 if unblind else blinding.exposure) * sum(
-            shares.get(name, 1.0) * (dataset.luminosity or 0)
-            for name, dataset in manifest.part(data=True).datasets.items()
-        )
+        blinding, luminosity = manifest.blinding, manifest.luminosity_of_data(reading.shares())
+        luminosity *= 1.0 if unblind else blinding.exposure
         compared = scaled_to_data(selected["compared"], luminosity / manifest.luminosity)
         write_spectra(output.comparison, compared)
         written.append(output.comparison)

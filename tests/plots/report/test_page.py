@@ -59,6 +59,7 @@ def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
         made.write(run.sensitivity, {})
         settings = {"training": {"epochs": epochs}, "luminosity": 50.0}
         write_json(run.stages / "train.json", {"inputs": {"settings": settings}})
+        write_json(run.stages / "networks.json", {"asked": epochs, "manifest": 1})
     settings, sigma = compare_runs(*runs, "punzi-00", "m").tables
     said = [[cell.text for cell in row] for row in settings.rows]
     assert said == [["`training.epochs` changed from 200 to 100"]]

@@ -35,7 +35,7 @@ from punzinet.processors.runs.reading import Reading, open_reading
 
 #: More rows an event than this, on average over a file, no reconstruction makes.
 ROWS_PER_EVENT: Final = 50
-#: Standard deviations that a sum of weights may be too large by; so many, as masses are many.
+#: Standard deviations by which a sum of weights may be too large: it is one of many masses.
 FLUCTUATION: Final = 5.0
 #: An event is reported that makes this share of its dataset, and weighs so many times the mean.
 HEAVY, UNLIKE = 0.05, 10.0

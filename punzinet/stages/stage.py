@@ -64,7 +64,7 @@ class Stage:
     files: Callable[[Context], Sequence[str]] = lambda _: ()  # paths or URLs from outside
     writes: tuple[str, ...] = ()  # main results, below the output folder
     finds: str = ""  # pattern by which later stages find results: nothing else may match it
-    #: Options that change its result. Its record keeps them: with these it is up to date or not.
+    #: Options that change its result; its record keeps them, to tell if it is up to date with them.
     options: tuple[str, ...] = ()
     further_options: tuple[str, ...] = ()  # of its command, which the record does not keep
     command: str = ""  # what runs it, if that is not its name

@@ -21,8 +21,11 @@ from punzinet.analysis.limits.model import interpolated, modifiers
 from punzinet.analysis.limits.result import BANDS
 from punzinet.analysis.types import FloatArray
 
-FIT_STEPS = 40  # Newton steps to limits, and of the fit at each; about 6 are needed
-FIT_TOLERANCE = 1e-12  # relative change of the cross-sections at which they are found
+FIT_STEPS = 100  # Newton steps to limits, and of the fit at each, at most; about 6 are needed
+FIT_TOLERANCE = 1e-12  # change of the parameters at which a fit has found them
+LIMIT_TOLERANCE = 1e-9  # relative change of the cross-sections at which they are found
+LONGEST = 4.0  # step of a parameter in a fit, so that no yield overflows
+ROUNDING = 1e-13  # of sums of so many events: no step leads up by less
 LEAST = 1e-6  # share of a bin that is left of it whatever the parameters
 
 Workspace = Mapping[str, Any]
@@ -42,12 +45,18 @@ def expected_limits(workspaces: Sequence[Workspace | None], confidence_level: fl
     reach = np.array([config["parameters"][0]["bounds"][0][1] for config in configs])
     target = BANDS - ndtri((1 - confidence_level) * ndtr(BANDS))  # √q_A where CLs excludes
     found: FloatArray = (reach / 30)[:, None] * target / target.max()
+    low, high = np.zeros_like(found), np.full_like(found, np.inf)
     for _ in range(FIT_STEPS):
         q, slope = likelihood.profile(found)
         root = np.sqrt(q)
-        before, step = found, (target - root) * 2 * root / slope
-        found = np.clip(before + step, 0.2 * before, 5 * before)
-        if np.abs(found / before - 1).max() < FIT_TOLERANCE:
+        low, high = np.where(root < target, found, low), np.where(root < target, high, found)
+        before, newton = found, found + (target - root) * 2 * root / slope
+        # Where another minimum becomes the best one, slopes may lead to and fro.
+        step = np.abs(newton / before - 1)
+        leads = (step < LIMIT_TOLERANCE) | ((newton > low) & (newton < high))
+        found = np.where(leads, newton, np.minimum((low + high) / 2, 5 * before))
+        found = np.clip(found, 0.2 * before, 5 * before)
+        if np.abs(found / before - 1).max() < LIMIT_TOLERANCE:
             break
     limits[[*known]] = found
     return limits
@@ -129,8 +138,28 @@ class Likelihood(NamedTuple):
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Give q (M, C), the parameters (M, C, D) and yields (M, C, K, S) of the best fit.
 
+        A parameter whose effects up and down are of one sign can have a minimum on either side of
+        0: the other one is tried as well.
+        """
+        start = np.repeat(self.centre[:, None], cross_section.shape[1], axis=1)
+        best = self._descend(cross_section, observed, start)
+        turns = ((self.factors - 1).prod(axis=-1) > 0).any(axis=(0, 1))
+        for n in np.flatnonzero(turns).tolist():
+            other = best[1].copy()
+            other[..., n] = -np.copysign(np.maximum(np.abs(other[..., n]), 1), other[..., n])
+            found = self._descend(cross_section, observed, other)
+            lower = found[0] < best[0]
+            for old, new in zip(best, found, strict=True):
+                old[lower] = new[lower]
+        return best
+
+    def _descend(
+        self, cross_section: FloatArray, observed: FloatArray, theta: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The same at a minimum that is reached from parameters (M, C, D).
+
         By Newton's method, without what makes the curvature negative where less is expected in a
-        bin than observed.
+        bin than observed. Every step then begins downwards; one that ends higher is halved.
         """
         count, observed = self.factors.shape[2], observed[:, None]
         events = np.repeat(self.events[:, None], cross_section.shape[1], axis=1)
@@ -139,18 +168,23 @@ class Likelihood(NamedTuple):
         effective = self.effective.reshape(len(events), 1, -1)
         effective = np.pad(effective, ((0, 0), (0, 0), (count, 0))) * np.exp(centre)
         normal = np.equal(effective, 0).astype(float)
-        theta = np.repeat(centre, cross_section.shape[1], axis=1)
         slopes = np.zeros((*events.shape, theta.shape[-1]))
         slopes[..., count:] = np.eye(theta.shape[-1] - count).reshape(*events.shape[2:], -1)
         slopes *= np.where(np.arange(theta.shape[-1]) < count, 1, effective > 0)[:, :, None, None]
-        diagonal = np.arange(theta.shape[-1])
+        diagonal, step = np.arange(theta.shape[-1]), np.zeros_like(theta)
+        lost = np.full(theta.shape[:-1], np.inf)
         for _ in range(FIT_STEPS):
-            logs, slope, bends = self._logarithms(theta)
+            tried = theta - step
+            logs, slope, bends = self._logarithms(tried)
             slopes[..., :count] = slope
             yields = events * np.exp(logs)
             total = yields.sum(axis=-1)
             share = np.divide(observed, total, out=np.ones_like(total), where=total > 0)
-            pull = theta - centre
+            pull = tried - centre
+            constraint = normal * pull**2 / 2 + effective * (np.expm1(pull) - pull)
+            found = kl_div(observed, total).sum(axis=-1) + constraint.sum(axis=-1)
+            higher = found > lost + ROUNDING * (1 + observed.sum(axis=-1))
+            lost, theta = np.where(higher, lost, found), np.where(higher[..., None], theta, tried)
             weighted = yields[..., None] * slopes
             linear = weighted.sum(axis=-2)
             gradient = np.einsum("...k,...kd->...d", 1 - share, linear)
@@ -163,14 +197,12 @@ class Likelihood(NamedTuple):
             bent = np.einsum("...ks,...ksn->...n", (1 - share)[..., None] * yields, bends)
             # Of the 1 of its constraint.
             hessian[..., diagonal[:count], diagonal[:count]] += np.maximum(bent, -0.5)
-            step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-            theta = theta - step
+            newton = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+            newton /= np.maximum(np.abs(newton).max(axis=-1, keepdims=True) / LONGEST, 1)
+            step = np.where(higher[..., None], step / 2, newton)
             if np.abs(step).max(initial=0) < FIT_TOLERANCE:
                 break
-        pull = theta - centre
-        constraint = normal * pull**2 / 2 + effective * (np.expm1(pull) - pull)
-        q = 2 * (kl_div(observed, total).sum(axis=-1) + constraint.sum(axis=-1))
-        return q, theta, yields
+        return 2 * lost, theta, yields
 
     def _logarithms(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Logarithms of all factors on yields (M, C, K, S), at parameters (M, C, D).

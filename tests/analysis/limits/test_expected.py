@@ -103,6 +103,38 @@ def test_pyhf_finds_the_same_cls():
             assert float(expected[i]) == pytest.approx(0.05, rel=1e-3)
 
 
+#: Background, effective events, and factors of one parameter on it and on signal: those up and down
+#: are of one sign, or hardly so. Fits jumped to and fro, or stayed in the worse of two minima.
+ONE_SIGN = [
+    (495.0, 30.0, (0.76, 1.12), (0.99, 0.80)),
+    (839.0, 30.0, (0.83, 0.90), (0.99, 0.87)),
+    (1094.0, 1.0, (1.03, 0.75), (1.10, 1.03)),
+    (2868.0, 30.0, (0.75, 1.00), (0.95, 0.87)),
+]
+
+
+@pytest.mark.parametrize(("background", "effective", "on_background", "on_signal"), ONE_SIGN)
+def test_limits_are_those_of_the_best_fit_where_effects_are_of_one_sign(
+    background, effective, on_background, on_signal
+):
+    shared = {"moved": {"tautau": on_background, "signal": on_signal}}
+    one = experiment(background, effective, 0.1, 0.05, 0.01, shared=shared)
+    ((*limits,),) = asymptotic_limits([one], 0.9)
+    model, data = model_of(one)
+    config = model.config
+    alone = pyhf.infer.mle.twice_nll(config.suggested_init(), data, model)
+    for band, limit in zip(BANDS, limits, strict=True):
+        lost = []
+        for side in (-1.0, 1.0):
+            begin = np.array(config.suggested_init())
+            begin[config.par_slice("moved")] = side
+            fit = pyhf.infer.mle.fixed_poi_fit
+            _, value = fit(limit, data, model, begin.tolist(), return_fitted_val=True)
+            lost.append((value - alone).item())
+        target = band - norm.ppf(0.1 * norm.cdf(band))
+        assert np.sqrt(min(lost)) == pytest.approx(target, rel=1e-3)
+
+
 @pytest.mark.slow
 @NEEDS_ROOT
 def test_roostats_finds_the_same_limits(tmp_path):

@@ -84,6 +84,7 @@ def train_networks(
     pretrained: FloatArray | None = None,
     may_fail: bool = False,
     resume: bool = False,
+    begin: Callable[[], object] = lambda: None,
     reporters: Sequence[Reporter] = (),
     ranks: Ranks = ALONE,
 ) -> TrainingResult:
@@ -92,8 +93,9 @@ def train_networks(
     The luminosity is the target in fb^-1. With `pretrained`, (N, K) parameters from an earlier
     pretraining with the same settings, that is not repeated, and the result has no pretrained
     networks of its own. With `may_fail` there is a result even if not one network converged; with
-    `resume` a checkpoint is continued. Interrupted if the training was asked to stop, with a
-    checkpoint; InputError if the checkpoint is of another training, or not one network converged.
+    `resume` a checkpoint is continued. `begin` is called once the training is not refused.
+    Interrupted if it was asked to stop, with a checkpoint; InputError if the checkpoint is of
+    another training, or not one network converged.
     """
     identity: dict[str, Any] = {
         "training": settings.model_dump(mode="json", exclude=WITHOUT_CONSEQUENCE),
@@ -106,6 +108,7 @@ def train_networks(
     leads = ranks.number == 0
     checkpoint = Checkpoint(output.network(CHECKPOINT), identity, resume=resume)
     ranks.any(False)  # nobody writes before all have read
+    begin()
     loss = loss_of(sample, figure_of_merit, luminosity, settings.significance_cross_section)
     disk = output.root if settings.storage == "disk" else None
     vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained

@@ -1,7 +1,7 @@
 """Training: the networks of the manifest and the ensembles of the paper, judged and compared."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,12 @@ REPLICAS = 100
 
 
 def run_training(
-    manifest: Manifest, output: OutputFolder, *, resume: bool = True, ranks: Ranks = ALONE
+    manifest: Manifest,
+    output: OutputFolder,
+    *,
+    resume: bool = True,
+    begin: Callable[[], object] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> tuple[list[Path], train.TrainingResult, Sensitivity] | None:
     """Train all networks, find their cuts, and judge them at every mass; see `train_networks`.
 
@@ -50,7 +55,8 @@ def run_training(
     windows = Windows.read(output.windows)
     sample = open_sample(output.tensors, windows, settings.folds)
     merit = measured_figure(manifest, output, windows), manifest.luminosity
-    result = train_visibly(sample, merit, settings, output, resume=resume, ranks=ranks)
+    how = {"resume": resume, "begin": begin, "ranks": ranks}
+    result = train_visibly(sample, merit, settings, output, **how)
     del sample
     if ranks.number > 0:
         return None

@@ -1,6 +1,8 @@
 """The networks, their cuts and their sensitivity."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -10,7 +12,7 @@ from punzinet.analysis.io.files import read_result, write_json
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages.features import FEATURES, MEASURED, measured
 from punzinet.stages.options import Context, console
-from punzinet.stages.stage import Stage, Written
+from punzinet.stages.stage import Stage, Written, reasons
 
 #: What tables mean by "<".
 BELOW = "< where no simulated background passes: the largest one not excluded stands for it"
@@ -41,10 +43,18 @@ def _manifest(context: Context) -> Manifest:
     return context.manifest.model_copy(update={"training": training.model_copy(update=changes)})
 
 
+def remember_networks(context: Context) -> None:
+    """Keep in mind how many networks were asked for, if that was said."""
+    asked, usual = context.options.networks, context.manifest.training.networks
+    if asked is not None:
+        write_json(_memory(context), {"asked": asked, "manifest": usual})
+
+
 def _prepare(context: Context) -> None:
     asked, usual = context.options.networks, context.manifest.training.networks
-    if asked is not None and not context.options.dry_run:
-        write_json(_memory(context), {"asked": asked, "manifest": usual})
+    # Others are kept in mind when their training begins, which may be refused.
+    if asked is not None and not context.options.dry_run and not reasons(TRAIN, context):
+        remember_networks(context)
     training = _manifest(context).training
     if asked is None and training.networks != usual:
         console.print(
@@ -69,7 +79,10 @@ def _run(context: Context) -> Written | None:
 
     output = context.output
     with open_ranks() as ranks:
-        done = run_training(_manifest(context), output, resume=context.options.resume, ranks=ranks)
+        how: dict[str, Any] = {"resume": context.options.resume, "ranks": ranks}
+        if ranks.number == 0:
+            how["begin"] = partial(remember_networks, context)
+        done = run_training(_manifest(context), output, **how)
     if done is None:
         return None
     written, result, sensitivity = done

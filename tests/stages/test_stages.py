@@ -26,7 +26,7 @@ from punzinet.stages import (
 from punzinet.stages.options import PLAIN, Context, Options
 from punzinet.stages.run import holder_of, lock, run_command
 from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
-from punzinet.stages.train import networks_to_train
+from punzinet.stages.train import networks_to_train, remember_networks
 
 SETTINGS = {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}}
 FILES = [["a.root", 10, 20], ["b.root", 10, 20]]
@@ -195,7 +195,7 @@ def test_limits_are_shown_if_there_are_any_of_the_same_settings(context):
 
 def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(context):
     trial = context({"limit_files": 1, "networks": 7})
-    TRAIN.prepare(trial)
+    remember_networks(trial)
     finish(trial, SIMULATE, FEATURES, TRAIN, SELECT)
     assert stale(SELECT, context()) == []
     assert stale(SELECT, context(training={"networks": 3})) == ["train"]
@@ -214,8 +214,17 @@ def test_trial_runs_and_networks_of_earlier_stages_are_those_of_their_last_run(c
 )
 def test_an_ensemble_that_was_asked_for_stays_one(context, asked, manifest, trained):
     for networks in asked:
-        TRAIN.prepare(context({"networks": networks}, training={"networks": 1}))
+        remember_networks(context({"networks": networks}, training={"networks": 1}))
     assert networks_to_train(context(training={"networks": manifest})) == trained
+
+
+def test_an_ensemble_is_remembered_if_it_is_there_and_not_if_its_training_is_refused(context):
+    three = context({"networks": 3})
+    finish(three, SIMULATE, FEATURES, TRAIN)
+    run_command(TRAIN, three)  # up to date
+    with pytest.raises(InputError, match="out of date"):
+        run_command(TRAIN, context({"networks": 5}, luminosity=7.0))
+    assert stale(LIMITS, context()) == []
 
 
 @pytest.mark.parametrize("content", ["25", '{"asked": 25}', '{"asked": "x", "manifest": 1}', "{"])

@@ -192,8 +192,10 @@ def interrupted(train):
 def test_checkpoint_of_other_settings_or_data_is_refused(train, changes, message):
     if not changes:
         train.sample = synthetic_sample(12_000, hypotheses=7, seed=2)
+    begun = []
     with pytest.raises(InputError, match=message):
-        train(recipe(**changes), resume=True)
+        train(recipe(**changes), resume=True, begin=lambda: begun.append(True))
+    assert not begun
 
 
 def test_damaged_checkpoint_is_refused(train, interrupted):

@@ -125,7 +125,15 @@ def add_legend(axes: Axes, columns: int, handles: Sequence[Any] = (), **look: An
     """Put a legend of axes, or of handles, above all axes, where it covers nothing."""
     figure: Any = axes.figure
     handles = handles or axes.get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns, **look)
+    place: dict[str, Any] = {"handles": handles, "loc": "outside upper center", **look}
+    legend = figure.legend(ncols=columns, **place)
+    # Long labels need fewer columns, and those that no line holds smaller letters.
+    while (share := legend.get_window_extent().width / figure.bbox.width) > 1:
+        if columns == 1:
+            place["fontsize"] = legend.get_texts()[0].get_fontsize() / (1.01 * share)
+        columns = max(columns - 1, 1)
+        legend.remove()
+        legend = figure.legend(ncols=columns, **place)
 
 
 def log_axis(axes: Axes, low: float, high: float) -> None:

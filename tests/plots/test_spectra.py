@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from punzinet.analysis.limits.systematics import Parameter
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import RECOIL
-from punzinet.plots import spectra
+from punzinet.plots import spectra, style
 
 SEEN = spectra.SeenData(4.5, "10 % of the data", {"tautau": r"$\tau^+\tau^-$"})
 
@@ -60,6 +60,18 @@ def test_labels_say_what_is_seen_and_not_whose_it_is(figure):
     assert legend.get_title().get_text() == "Seen: 10 % of the data"
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == [r"$\tau^+\tau^-$", "stat. uncertainty", "data"]
+
+
+@pytest.mark.parametrize("length", [3, 60, 200])
+def test_a_legend_of_long_labels_stays_within_the_figure(length):
+    seen = SEEN._replace(processes={"tautau": "x" * length})
+    figure = spectra.data_mass_figure(ONE, ONE, seen)
+    (legend,) = figure.legends
+    with style.style():
+        figure.draw_without_rendering()
+    low, high = legend.get_window_extent().intervalx
+    assert 0 <= low < high <= figure.bbox.width
+    assert legend.get_texts()[0].get_text() == "x" * length
 
 
 def test_each_feature_has_two_panels_and_empty_places_stay_empty():

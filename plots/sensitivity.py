@@ -96,7 +96,7 @@ def ratio_figure(
     curves: Curves,
     ratios: Sequence[tuple[Curve, str]],
     ratio_label: str,
-    luminosity: float,
+    luminosity: float | None,
     parameter: str,
     *,
     merit: bool = False,

@@ -29,6 +29,7 @@ SELECTIONS = {
 }
 METHODS = {"counting": "CLs, exact Poisson sums", "asymptotic": "CLs, asymptotic formulas"}
 DIGITS = 4  # digits that are written: simulated samples never support more
+MASS_DIGITS = 12  # of masses, which are rounded to nine decimals where a scan makes them
 #: By what is observed, if anything is.
 COMMENTS = {
     "": "Expected upper limits from simulated events; there is no observation. ",
@@ -99,7 +100,7 @@ def write_hepdata(
         Path(temporary, "submission.yaml").write_text(index, encoding="utf-8")
         for table, observable, mass, columns in _tables(limits, search, observed):
             variable = Variable(f"M({search.particle})", is_binned=False, units="GEV")
-            variable.values = mass.tolist()
+            variable.values, variable.digits = mass.tolist(), MASS_DIGITS
             table.variables, table.location = [variable, *columns], "Data from the analysis"
             table.keywords = about | {"observables": [observable]}
             table.write_output(temporary)  # a `Submission` leaves an archive in the current folder

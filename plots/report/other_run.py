@@ -42,11 +42,14 @@ def compare_runs(
     ends = zip(ratio.sigma.tolist(), ratio.limit.tolist(), strict=True)
     shares = [BOUNDS.get(limit, "") * math.isfinite(one) + number(one) for one, limit in ends]
     lines = zip([f"{m:g}" for m in ratio.mass], *said, shares, strict=True)
-    header = ("mass [GeV]", *RUNS, "other / this")
+    names, luminosity = [*RUNS], ours.luminosity if ours.luminosity == theirs.luminosity else None
+    if luminosity is None:  # one label cannot say it of both
+        names = [f"{name}, {of.luminosity:g} fb⁻¹" for name, of in zip(RUNS, runs, strict=True)]
+    header = ("mass [GeV]", *names, "other / this")
     sigma = make_table(f"σₘᵢₙ behind the single cut of {network} in fb", header, lines)
     differ = [[line] for line in _differences(output, other)] or [["none"]]
-    drawn = dict(zip(RUNS, zip(curves, (style.BLUE, style.ORANGE), strict=True), strict=True))
-    about = "other / this\n(ratio)", ours.luminosity, parameter
+    drawn = dict(zip(names, zip(curves, (style.BLUE, style.ORANGE), strict=True), strict=True))
+    about = "other / this\n(ratio)", luminosity, parameter
     figure = ratio_figure(drawn, [(ratio, "#333333")], *about)
     settings = make_table("Settings: from the other run to this one", ["difference"], differ)
     written = style.save(figure, output.root / "compared", "sigma_min")

@@ -1,6 +1,7 @@
 """Figures inside of the report."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.search import RECOIL
+from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.plots.report import page
 from punzinet.plots.report.other_run import compare_runs
 from punzinet.plots.report.page import read_captions, read_pictures
@@ -70,6 +72,10 @@ def test_two_runs_are_compared_at_the_masses_that_both_have(tmp_path, make):
     marks = [[cell.text[:2] for cell in row[1:] if cell.text[0] in "<>"] for row in sigma.rows]
     assert marks == [[], ["< ", "> "], ["< ", "< "]]
     assert len(list((runs[0].root / "compared").glob("sigma_min.*"))) == 3
+    # One label cannot say the luminosity of both if there are two.
+    replace(Sensitivity.read(runs[1].sensitivity), luminosity=20.0).write(runs[1].sensitivity, {})
+    _, sigma = compare_runs(*runs, "punzi-00", "m").tables
+    assert [*sigma.header[1:3]] == ["this run, 50 fb⁻¹", "other run, 20 fb⁻¹"]
     for network, other in (("punzi-01", runs[1]), ("punzi-00", OutputFolder(tmp_path))):
         with pytest.raises(InputError, match=r"(has no network punzi-01|run `punzinet train`)"):
             compare_runs(runs[0], other, network, "m")

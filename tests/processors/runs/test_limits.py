@@ -100,7 +100,8 @@ def test_shapes_gain_over_counting_and_every_bin_has_its_place(done, manifest):
         assert sum(workspace.data(workspace.model(), include_auxdata=False)) > background
 
 
-MASS = np.linspace(1.0, 6.0, 11)  # all hypotheses and points between them
+#: All hypotheses and points between them, with as many digits as those of a scan may have.
+MASS = np.linspace(1.0, 6.0, 11) + np.where(np.arange(11) % 2, 0.00625, 0.0)
 COUNTED = {
     "luminosity": 0.8,
     "count": 12345 + np.arange(11),
@@ -123,6 +124,8 @@ def test_hepdata_takes_what_is_observed(done, tmp_path, source, said):
     assert len(table["dependent_variables"]) == 4
     assert len(table["independent_variables"][0]["values"]) == 6
     table = yaml.safe_load((tmp_path / "observed_cross_section.yaml").read_text())
+    masses = [row["value"] for row in table["independent_variables"][0]["values"]]
+    assert masses == MASS.tolist()
     expected, exact, approximate = table["dependent_variables"]
     assert [q["value"] for q in exact["qualifiers"]][1] == "CLs, exact Poisson sums, observed"
     assert [row["value"] for row in exact["values"]] == pytest.approx(seen.limit, rel=1e-3)

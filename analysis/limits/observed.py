@@ -185,12 +185,19 @@ class Sums:
         self._normal = ndtri(points(experiment))
         step = 0.5 * np.eye(self._normal.shape[1])
         low, high = (np.log(self._possible(sign * step).background) for sign in (-1, 1))
-        self.slope: FloatArray = high - low  # (D,) of the logarithm, for one sigma of each
-        self._direction = self.slope / np.maximum(np.linalg.norm(self.slope), UNLIKELY)
+        slope = high - low  # (D,) of the logarithm, for one sigma of each
+        self._direction = slope / np.maximum(np.linalg.norm(slope), UNLIKELY)
         self._along = (self._normal * self._direction).sum(axis=1)
         self._moves = np.arange(-FARTHEST, FARTHEST + FURTHER, FURTHER)
         self._moved = self._possible(self._moves[:, None] * self._direction).background
         self._averages: dict[float, Possible] = {}
+
+    @property
+    def factors(self) -> FloatArray:
+        """What one sigma of each uncertainty, up and down, makes of all background, (D, 2)."""
+        one = np.eye(self._normal.shape[1])
+        ends = [self._possible(sign * one).background for sign in (1, -1)]
+        return np.column_stack(ends) / self._possible(0 * one[:1]).background
 
     def at_least(self, count: int) -> float:
         """Probability of background alone to give at least so many events."""

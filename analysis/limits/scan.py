@@ -25,7 +25,7 @@ from scipy.special import ndtr
 from punzinet.analysis.cuts import NONE_FOUND, RankedEvents, selected, unseen_background
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.tensor_events import TensorEvents
-from punzinet.analysis.limits.model import CountingExperiment, Yields
+from punzinet.analysis.limits.model import CountingExperiment, Yields, interpolated
 from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
 from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
@@ -211,24 +211,23 @@ def global_p_value(
     start, stop = cells.start[searched], cells.stop[searched]
     cells = Cells(cells.edges, start, stop)
     with ThreadPoolExecutor() as pool:
-        thresholds, slopes = zip(
+        thresholds, effects = zip(
             *pool.map(lambda one: _thresholds(one, smallest), models), strict=True
         )
     reached, above = np.array(thresholds).T
-    names = [*dict.fromkeys(name for slope in slopes for name in slope)]
-    factors = np.array([[slope.get(name, 0.0) for name in names] for slope in slopes]).T
+    names = [*dict.fromkeys(name for effect in effects for name in effect)]
+    factors = [np.array([effect.get(name, [1.0, 1.0]) for effect in effects]) for name in names]
     expected = np.array([one.background for one in models])
     known = np.array([one.effective_events for one in models])
     events, effective = _expected(cells, expected, known, background, error)
     _, nearest = cells.nearest(np.ones(len(models), dtype=bool))
-    factors = factors[:, nearest]
     random = np.random.default_rng(seed)
     passed = crossings = 0
     for first in range(0, number, BLOCK):
         toys = min(BLOCK, number - first)
-        # Not by BLAS, whose last digits depend on the number of threads.
-        drawn = np.einsum("tn,nc->tc", random.standard_normal((toys, len(names))), factors)
-        mean = events * np.exp(drawn)
+        drawn, mean = random.standard_normal((toys, len(names), 1)), np.tile(events, (toys, 1))
+        for theta, both in zip(drawn.swapaxes(0, 1), factors, strict=True):
+            mean *= np.exp(interpolated(theta, both)[0])[:, nearest]
         mean *= random.standard_gamma(effective, mean.shape) / effective
         counts = cells.windows(random.poisson(mean))
         passed += int((counts >= reached).any(axis=1).sum())
@@ -246,11 +245,11 @@ def global_p_value(
 
 def _thresholds(
     one: CountingExperiment, smallest: float
-) -> tuple[tuple[int, int], dict[str, float]]:
-    """Counts that reach the smallest p-value and `LEVEL`, and the effect of each uncertainty."""
+) -> tuple[tuple[int, int], dict[str, list[float]]]:
+    """Counts that reach the smallest p-value and `LEVEL`, and factors of each uncertainty."""
     sums = Sums(one)
     counts = sums.threshold(smallest), sums.threshold(float(ndtr(-LEVEL)))
-    return counts, dict(zip(one.factors, sums.slope.tolist(), strict=False))
+    return counts, dict(zip(one.factors, sums.factors.tolist(), strict=False))
 
 
 def _expected(

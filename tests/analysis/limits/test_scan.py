@@ -8,7 +8,7 @@ from experiments import experiment
 from scipy.stats import norm
 from small_data import windows_of
 
-from punzinet.analysis.limits.model import UNSEEN, Background
+from punzinet.analysis.limits.model import UNSEEN, Background, interpolated
 from punzinet.analysis.limits.observed import Sums
 from punzinet.analysis.limits.scan import Cells, Scan, global_p_value, likeliest
 from punzinet.analysis.limits.sidebands import Spectrum
@@ -104,6 +104,21 @@ def test_identical_windows_and_those_that_share_all_uncertainty_count_once(low, 
     local = sums.at_least(sums.threshold(0.05))
     found = global_p_value(models, cells, events, error, smallest=local, number=20_000, seed=1)
     assert found.p_value == pytest.approx(local, rel=0.1)
+
+
+@pytest.mark.parametrize("both", [(1.1, 1.05), (1.1, 0.98)])
+def test_effects_that_are_not_the_same_both_ways_count_as_in_the_local_p_value(both):
+    """Twenty windows that share an uncertainty: by random numbers."""
+    edges, smallest, toys = np.arange(21.0), 0.003, 100_000
+    cells, events, error, _ = filled(edges[:-1], edges[1:], 500.0)
+    models = [experiment(500.0, 1e9, shared={"lopsided": {"tautau": both}})] * 20
+    random = np.random.default_rng(2)
+    factor = np.exp(interpolated(random.standard_normal(toys), np.array(both))[0])
+    highest = random.poisson(500.0 * factor, (20, toys)).max(axis=0)
+    expected = (highest >= Sums(models[0]).threshold(smallest)).mean()
+    found = global_p_value(models, cells, events, error, smallest=smallest, number=20_000, seed=1)
+    assert expected > 2 * smallest
+    assert found.p_value == pytest.approx(expected, abs=4 * found.error)
 
 
 def test_the_finite_sample_of_a_cell_is_no_common_uncertainty():

@@ -185,9 +185,15 @@ class Sums:
         self._normal = ndtri(points(experiment))
         step = 0.5 * np.eye(self._normal.shape[1])
         low, high = (np.log(self._possible(sign * step).background) for sign in (-1, 1))
+        middle = np.log(self._possible(0 * step).background)
         slope = high - low  # (D,) of the logarithm, for one sigma of each
+        # Where background grows both ways, the faster one first; points are moved both ways.
+        turns = np.minimum(low, high) > middle
+        faster = np.where(high > low, high - middle, middle - low)
+        slope = np.where(turns, 2 * faster, slope)
         self._direction = slope / np.maximum(np.linalg.norm(slope), UNLIKELY)
-        self._along = (self._normal * self._direction).sum(axis=1)
+        self._ways = [self._direction, np.where(turns, -1, 1) * self._direction]
+        self._ways = self._ways[: 1 + bool(turns.any())]
         self._moves = np.arange(-FARTHEST, FARTHEST + FURTHER, FURTHER)
         self._moved = self._possible(self._moves[:, None] * self._direction).background
         self._averages: dict[float, Possible] = {}
@@ -243,9 +249,10 @@ class Sums:
         likely = np.log(np.maximum(probability, UNLIKELY)) - self._moves**2 / 2
         move = float(self._moves[np.argmax(np.where(allowed, likely, -np.inf))])
         if move not in self._averages:
-            weight = np.exp(-move * self._along - move**2 / 2)
-            moved = self._possible(self._normal + move * self._direction)
-            self._averages[move] = moved._replace(weight=weight)
+            moved = np.concatenate([self._normal + move * way for way in self._ways])
+            density = [np.exp(move * (moved * way).sum(axis=1) - move**2 / 2) for way in self._ways]
+            weight = 1 / np.mean(density, axis=0)
+            self._averages[move] = self._possible(moved)._replace(weight=weight)
         return self._averages[move]
 
     def _possible(self, normal: FloatArray) -> Possible:

@@ -10,6 +10,7 @@ from scipy.stats import kstest, nbinom, norm, poisson
 
 from punzinet.analysis.io.files import InputError, read_json, write_json
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
+from punzinet.analysis.limits.model import interpolated
 from punzinet.analysis.limits.observed import (
     Observation,
     Sums,
@@ -232,3 +233,16 @@ def test_p_values_of_background_follow_the_distribution_that_counts_allow(backgr
         assert (p_values <= alpha).mean() == pytest.approx(alpha, abs=4 * error + 1 / len(counts))
     if background == 1000:
         assert kstest(p_values, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("both", [(1.1, 1.09), (1.2, 1.15), (1.2, 1.2)])
+def test_p_values_of_backgrounds_that_grow_both_ways_are_those_of_a_sum(both):
+    """Beside a usual uncertainty, over a grid of both."""
+    theta = np.linspace(-7, 7, 561)
+    weight = np.outer(*[norm.pdf(theta) * (theta[1] - theta[0])] * 2)
+    logs = [interpolated(theta, np.array(of))[0] for of in (both, (1.05, 1 / 1.05))]
+    mean = 500.0 * np.exp(np.add.outer(*logs))
+    sums = Sums(experiment(500.0, 1e9, 0.05, shared={"grows": {"tautau": both}}))
+    for count in (650, 750, 850):
+        expected = (weight * poisson.sf(count - 1, mean)).sum()
+        assert sums.at_least(count) == pytest.approx(expected, rel=0.03)

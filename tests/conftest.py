@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import settings
-from small_data import GENERATED, MASSES, make_events, windows_of, write_ntuple
+from small_data import MASSES, make_events, make_signal, windows_of, write_ntuple
 
 # How long an example takes is for the machine to say, and the first one may compile; that a change
 # passes is not for chance to say.
@@ -20,9 +20,11 @@ def pytest_collection_modifyitems(items):
 def ntuples(tmp_path_factory):
     """One file of signal with all masses of the small manifest, and two of background."""
     folder = tmp_path_factory.mktemp("ntuples")
-    mass = np.repeat(MASSES, GENERATED)
-    signal = make_events(1, len(mass), mass)
-    events = {"signal": signal, "tautau": make_events(2, 7000), "eemumu": make_events(3, 3000)}
+    events = {
+        "signal": make_signal(1),
+        "tautau": make_events(2, 7000),
+        "eemumu": make_events(3, 3000),
+    }
     return {n: write_ntuple(folder / f"{n}.root", e) for n, e in events.items()}
 
 

@@ -1,5 +1,4 @@
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from small_data import windows_of
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.peak_fit import PeakFit
-from punzinet.analysis.windows import Windows, interpolate_sigma, windows_from_fits
+from punzinet.analysis.windows import interpolate_sigma, windows_from_fits
 
 
 def make_windows():
@@ -88,20 +87,6 @@ def test_hypotheses_are_found_by_value():
 def test_windows_that_break_the_rules_are_refused(sigma, message):
     with pytest.raises(ValueError, match=message):
         windows_of([1.0, 1.01], sigma)
-
-
-def test_file_round_trip(tmp_path):
-    windows = replace(make_windows(), fits=(make_fit(0.3), make_fit(0.3, np.nan), *(None,) * 85))
-    path = tmp_path / "windows.json"
-    windows.write(path, {"seed": 1})
-    np.testing.assert_equal(asdict(Windows.read(path)), asdict(windows))
-    row = json.loads(path.read_text())["hypotheses"][1]
-    assert set(row) == {"mass", "sigma", "low", "high", "source", "role", "fit"}
-    assert (row["source"], row["role"]) == ("fitted", "validation")
-    for content in ('{"hypotheses": [{"mass": 1}]}', "[]", '{"hypotheses": []}'):
-        path.write_text(content)
-        with pytest.raises(InputError, match=r"windows.json does not hold the windows"):
-            Windows.read(path)
 
 
 def test_interpolation_goes_between_the_fits_and_stays_flat_outside():

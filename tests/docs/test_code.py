@@ -12,16 +12,14 @@ from outputs import datasets_of
 from pages import ROOT, blocks
 from small_data import make_manifest, windows_of
 from small_runs import make_features, save_network
+from synthetic import synthetic_sample
 
 from punzinet.analysis.io.histograms import read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.punzi_loss import SIGNAL
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.selection import run_selection
-
-MASSES = np.array([1.0, 2.0, 3.0])
 
 
 def execute(page, word, names, *replace):
@@ -34,29 +32,21 @@ def execute(page, word, names, *replace):
 @pytest.fixture
 def names():
     """What a training loop has: a network, its features and the columns of each event."""
-    rng = np.random.default_rng(4)
-    windows = windows_of(MASSES, np.full(3, 0.4))
-    own = np.append(np.repeat(np.arange(3), 200), np.full(400, -1))
-    signal = own >= 0
-    value = np.where(signal, MASSES[own] ** 2 + rng.normal(0, 0.3, 1000), rng.uniform(0, 10, 1000))
+    sample = synthetic_sample(2000, hypotheses=3)
+    events, mass = sample.training, sample.mass
+    arrays = {name: getattr(events, name) for name in ("weight", "process", "start", "stop")}
+    arrays |= {"mass": mass, "x": events.features.T, "features": events.features.T}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    torch.manual_seed(1)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Sigmoid())
+    return {**tensors, "network": network, "batches": torch.randperm(len(events)).split(700)}
+
+
+def test_the_lines_find_the_windows_of_an_event():
+    windows, value = windows_of([1.0, 2.0, 3.0], [0.4] * 3), np.linspace(-1, 11, 1000)
     found = {"lower": windows.low, "upper": windows.high, "variable": value, "np": np}
     execute("docs/loss.md", "searchsorted", found)
     np.testing.assert_array_equal((found["start"], found["stop"]), windows.assign(value))
-    inside = (found["start"] <= own) & (own < found["stop"])
-    columns = {
-        "mass": MASSES,
-        "weight": np.where(signal, 1 / 200, 2.0),
-        "process": np.where(signal, SIGNAL, 0),
-        "start": np.where(signal, own, found["start"]),
-        "stop": np.where(signal, own + inside, found["stop"]),
-    }
-    torch.manual_seed(1)
-    network = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Sigmoid())
-    features = torch.rand(1000, 4)
-    parts = torch.arange(1000).split(250)
-    batches = [torch.cat(parts[i::2]) for i in range(2)]
-    tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
-    return {**tensors, "network": network, "features": features, "x": features, "batches": batches}
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/loss.md"])

@@ -2,12 +2,11 @@
 
 import re
 
-import numpy as np
 import pytest
 from commands import run_here
 from outputs import draft
 from pages import ROOT, blocks
-from small_data import make_events, make_manifest, write_manifest, write_ntuple
+from small_data import make_events, make_manifest, make_signal, write_manifest, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -37,8 +36,8 @@ def execute(block):
 @pytest.fixture(scope="module")
 def output(tmp_path_factory, ntuples):
     """The chain up to the selection of blinded data, in the current folder."""
-    folder, mass = tmp_path_factory.mktemp("observed"), np.repeat(MASSES, 2000)
-    signal = write_ntuple(folder / "signal.root", make_events(1, len(mass), mass))
+    folder = tmp_path_factory.mktemp("observed")
+    signal = write_ntuple(folder / "signal.root", make_signal(1, masses=MASSES))
     runs = write_ntuple(folder / "runs.root", make_events(70, 2700))
     data = {"process": "data", "files": [str(runs)], "luminosity": 30}
     files = {**ntuples, "signal": signal, "runs": data}

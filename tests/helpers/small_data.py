@@ -74,6 +74,11 @@ def make_events(seed, n, mass=None, resolution=0.004, *, of_pair=False):
     return columns
 
 
+def make_signal(seed, each=GENERATED, masses=MASSES, **how):
+    """So many events of each mass."""
+    return make_events(seed, each * len(masses), np.repeat(masses, each), **how)
+
+
 def kinematics_of(events, beam=None):
     """Features and M²_rec of events, in nominal beams if no others are given."""
     muons = [[events[f"p{axis}{number}"] for axis in "xyz"] for number in (1, 2)]
@@ -169,9 +174,9 @@ def make_manifest(files, **changes):
     return Manifest.model_validate({**content, **changes})
 
 
-def varied(of, file, process=None, **settings):
+def varied(of, file, **settings):
     """A dataset of a manifest that is a variation of another one."""
-    return {"process": process or of, "variation_of": of, "files": [str(file)], **settings}
+    return {"process": of, "variation_of": of, "files": [str(file)], **settings}
 
 
 def simulated(luminosity, step, epochs):

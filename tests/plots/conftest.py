@@ -17,6 +17,7 @@ from punzinet.analysis.manifest.manifest import PROCESSES
 from punzinet.analysis.peak_fit import PeakFit
 from punzinet.analysis.search import RECOIL
 from punzinet.analysis.sensitivity import NetworkSensitivity, Selection, Sensitivity
+from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra as plots
 from punzinet.plots import style
@@ -34,8 +35,7 @@ MASS = np.linspace(0.1, 8.7, 87)
 
 def make_windows(mass: np.ndarray = MASS) -> Windows:
     """Widths as published, every seventh one interpolated."""
-    published = [0.234, 0.296, 0.304, 0.302, 0.297, 0.271, 0.257, 0.223, 0.177, 0.139, 0.097]
-    sigma = np.interp(mass, np.linspace(0.1, 8.1, 11), published)
+    sigma = np.interp(mass, [*WEIGHTED_SIGMAS], [*WEIGHTED_SIGMAS.values()])
     fitted = np.arange(len(mass)) % 7 != 3
     fits = [PeakFit(0, 0.8 * s, 1.8 * s, 0.8, s, 0.02 * s, 7000, 52.3, 46, None) for s in sigma]
     fits = tuple(fit if good else None for fit, good in zip(fits, fitted, strict=True))

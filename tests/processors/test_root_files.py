@@ -10,7 +10,7 @@ import pytest
 import uproot
 from outputs import datasets_of
 from root import NEEDS_ROOT, in_root
-from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
+from small_data import make_events, make_manifest, make_signal, with_beams, write_ntuple
 from small_runs import ONE_WINDOW, make_features, predict, range_of, untrained
 
 from punzinet.analysis.io.histograms import fill_spectra, write_spectra
@@ -27,7 +27,7 @@ KINDS = {"TTree": "TTree", "RNTuple": "ROOT::RNTuple"}
 @pytest.fixture(scope="module")
 def events():
     samples = {
-        "signal": with_beams(make_events(1, 6 * 2000, np.repeat(MASSES, 2000))),
+        "signal": with_beams(make_signal(1)),
         "tautau": with_beams(make_events(2, 3000)),
     }
     for columns in samples.values():

@@ -3,52 +3,20 @@
 import numpy as np
 import pyhf
 import pytest
-from experiments import SIGNAL, THREE, experiment, observation, realistic
+from experiments import SIGNAL, THREE, experiment, realistic
 from root import NEEDS_ROOT, check_by_roostats
 from scipy.special import gammainc, gammaincc
 from scipy.stats import kstest, nbinom, norm, poisson
 
-from punzinet.analysis.io.files import InputError, read_json, write_json
+from punzinet.analysis.io.files import InputError
 from punzinet.analysis.limits.expected import asymptotic_limits, counting_limits
 from punzinet.analysis.limits.model import interpolated
 from punzinet.analysis.limits.observed import (
-    Observation,
     Sums,
     observe,
     observed_asymptotic_limits,
     significance,
 )
-
-WRITTEN = observation(np.array([0.1, 0.3, 0.5]), limit=np.full(3, np.inf))
-
-
-def test_a_file_gives_back_what_was_written(tmp_path):
-    path = tmp_path / "observed.json"
-    WRITTEN.write(path, {"seed": 1})
-    for name, value in vars(Observation.read(path)).items():
-        expected = getattr(WRITTEN, name)
-        np.testing.assert_array_equal(value, expected, err_msg=name)
-        assert getattr(value, "dtype", None) == getattr(expected, "dtype", None), name
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("mass", [0.1, 0.5, 0.3]),
-        ("count", [1, 2]),
-        ("count", [1, 2, 2.5]),
-        ("expected", [1.0, 2.0, 3.0]),
-        ("source", "simulation"),
-        ("upcrossings", [1.0, 2.0]),
-        ("global_p_value", None),
-    ],
-)
-def test_a_file_that_holds_something_else_is_refused_with_the_key(tmp_path, key, value):
-    path = tmp_path / "observed.json"
-    WRITTEN.write(path, {})
-    write_json(path, read_json(path, "") | {key: value})
-    with pytest.raises(InputError, match=f"observation.*{key}"):
-        Observation.read(path)
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95])

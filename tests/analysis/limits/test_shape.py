@@ -18,7 +18,7 @@ from punzinet.analysis.limits.datacard import write_workspaces
 from punzinet.analysis.limits.expected import asymptotic_limits
 from punzinet.analysis.limits.model import UNSEEN
 from punzinet.analysis.limits.result import BANDS
-from punzinet.analysis.limits.shape import FEWEST, ShapeLimits, Templates
+from punzinet.analysis.limits.shape import FEWEST, Templates
 
 MASS, SIGMA = np.array([4.8, 5.0, 5.2]), 0.3
 WINDOWS = windows_of(MASS, np.full(3, SIGMA))
@@ -304,15 +304,3 @@ def test_what_is_not_in_the_window_is_as_uncertain_as_in_the_nearest_one():
     strange[0]["channels"][0]["samples"][1]["name"] = "charm"
     with pytest.raises(InputError, match="charm"):
         templates.spread(0, strange)
-
-
-def test_limits_are_read_as_they_were_written(tmp_path):
-    bands = np.array([[1.0, 2, 3, 4, 5], [np.inf] * 5])
-    about = "punzi-00", 50.0, 0.9, np.array([1.0, 2.0])
-    ShapeLimits(*about, 2 * bands, bands, [[0.5, 1.0], []]).write(path := tmp_path / "s.json", {})
-    np.testing.assert_array_equal(ShapeLimits.read(path).shape, bands)
-    content = json.loads(path.read_text())
-    assert content["gain"] == [2.0, None]
-    path.write_text(json.dumps(content | {"mass": [1.0]}))
-    with pytest.raises(InputError, match="mass: needs 2 rows"):
-        ShapeLimits.read(path)

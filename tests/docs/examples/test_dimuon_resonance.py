@@ -12,7 +12,7 @@ import yaml
 from commands import run_here
 from outputs import draft
 from pages import ROOT
-from small_data import make_events, write_ntuple
+from small_data import make_events, make_signal, write_ntuple
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.saved_network import load_network
@@ -22,7 +22,6 @@ from punzinet.plots import style
 EXAMPLE = ROOT / "docs" / "examples" / "dimuon_resonance.yaml"
 STAGES = ("features", "train", "select", "limits", "plot", "report")
 MASSES = np.arange(2.0, 6.1)
-GENERATED = 1000
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,7 @@ def folder(tmp_path_factory):
     """The current folder: the example has run, on resonances and backgrounds made for it."""
     folder = tmp_path_factory.mktemp("resonance")
     shutil.copy(EXAMPLE, folder / "data_manifest.yaml")
-    mass = np.repeat(MASSES, GENERATED)
-    write_ntuple(folder / "resonance.root", make_events(1, len(mass), mass, of_pair=True))
+    write_ntuple(folder / "resonance.root", make_signal(1, 1000, MASSES, of_pair=True))
     write_ntuple(folder / "continuum.root", make_events(2, 10_000))
     write_ntuple(folder / "taupair.root", make_events(3, 5000))
     with pytest.MonkeyPatch.context() as patch:

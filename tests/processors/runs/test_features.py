@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 from outputs import contents, datasets_of, read_tensors, results_in, settings_of
-from small_data import MASSES, damage, make_events, make_manifest, write_ntuple
+from small_data import MASSES, damage, make_events, make_manifest, make_signal, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
@@ -41,7 +41,7 @@ def done(tmp_path_factory, ntuples):
 def few(tmp_path_factory):
     """A file of less signal, for chunks that are small."""
     path = tmp_path_factory.mktemp("few") / "signal.root"
-    return write_ntuple(path, make_events(1, 6 * 300, np.repeat(MASSES, 300)))
+    return write_ntuple(path, make_signal(1, 300))
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_names_and_kinds_of_files_change_no_event(done, tmp_path, ntuples):
     """Other names of trees and branches, beside others that they would match; a URL, an RNTuple."""
     others = ("a*b", "px[0]", "[^a]", "where", "x+1", "y:z", "event é", "E.f")
     names = dict(zip((*MOMENTA, "event", "generated_mass"), others, strict=True))
-    events = make_events(1, 12000, np.repeat(MASSES, 2000))
+    events = make_signal(1)
     events |= {other: np.zeros(12000) for other in ("ab", "px0", "x", "y", "z", "E", "f", "a")}
     path = write_ntuple(tmp_path / "zp.root", events, "tree/of/mine", names)
     dataset = {"files": [str(path)], "tree": "tree/of/mine", "branches": names}

@@ -13,7 +13,7 @@ from outputs import settings_of
 from small_data import make_manifest
 from small_runs import linked, make_features, save_network, untrained
 
-from punzinet.analysis.io.files import InputError, read_json, write_json
+from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.result import Limits, known_sigma_over_g2, read_sigma_over_g2
 from punzinet.analysis.limits.shape import ShapeLimits
@@ -211,14 +211,6 @@ def test_cross_sections_are_those_of_the_signal(ntuples, manifest, tmp_path):
     ours = Manifest.model_validate({"datasets": simulated})
     for one, known in ((manifest, 4.0e4), (make_manifest(ntuples), np.nan), (ours, 7.0)):
         np.testing.assert_array_equal(known_sigma_over_g2(one, output, mass), [np.nan, known])
-
-
-def test_limits_without_a_single_cut_are_refused(done, tmp_path):
-    content = read_json(done.limits, "")
-    content["selections"]["best"] = content["selections"].pop("single")
-    write_json(path := tmp_path / "limits.json", content)
-    with pytest.raises(InputError, match="single"):
-        Limits.read(path)
 
 
 def test_sidebands_of_a_run_expect_what_simulation_does_and_are_written(done, manifest, tmp_path):

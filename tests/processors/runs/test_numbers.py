@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from outputs import contents, datasets_of, read_tensors
-from small_data import MASSES, make_events, make_manifest, with_beams, write_ntuple
+from small_data import MASSES, make_events, make_manifest, make_signal, with_beams, write_ntuple
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(1)
 @pytest.fixture
 def run(tmp_path):
     """Function (dataset, columns, settings) that makes features of samples with other columns."""
-    events = {"signal": make_events(1, 6 * N, np.repeat(MASSES, N)), "tautau": make_events(2, 900)}
+    events = {"signal": make_signal(1, N), "tautau": make_events(2, 900)}
 
     def make(dataset, columns, **settings):
         files = {name: {"files": [str(tmp_path / f"{name}.root")]} for name in events}
@@ -113,7 +113,7 @@ def test_numbers_that_can_be(run, dataset, columns, dropped):
 
 def split_signal(folder, low, high):
     """A manifest with one signal dataset of 1 to 3 GeV and one of 4 to 6, generated as given."""
-    events = make_events(1, 6 * N, np.repeat(MASSES, N))
+    events = make_signal(1, N)
     files = {"tautau": {"files": [str(write_ntuple(folder / "tautau.root", make_events(2, 900)))]}}
     for name, generated, heavy in (("low", low, False), ("high", high, True)):
         own = (events["generated_mass"] > 3.5) == heavy
@@ -138,7 +138,7 @@ def test_generated_events_count_at_the_masses_that_a_sample_holds(tmp_path):
 
 def test_one_sample_cannot_hide_what_another_has_too_little_of(tmp_path):
     """Of which there are fewer generated than usable events, beside ten times as many of others."""
-    files, events = {}, make_events(1, 6 * N, np.repeat(MASSES, N))
+    files, events = {}, make_signal(1, N)
     for name, generated in (("one", N // 4), ("other", 10 * N)):
         path = write_ntuple(tmp_path / f"{name}.root", events | {"production": ones(6 * N)})
         files[name] = {"process": "signal", "files": [str(path)], "generated": generated}

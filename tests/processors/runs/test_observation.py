@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import contents, read_tensors, settings_of
-from small_data import GENERATED, make_events, make_manifest, write_ntuple
+from small_data import make_events, make_manifest, make_signal, write_ntuple
 from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.evaluation import Judge
@@ -37,9 +37,8 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def simulated(ntuples, tmp_path_factory):
     """Signal of masses that lie close together, and backgrounds."""
-    mass = np.repeat(MASSES, GENERATED)
     path = tmp_path_factory.mktemp("signal") / "signal.root"
-    return {**ntuples, "signal": write_ntuple(path, make_events(1, len(mass), mass))}
+    return {**ntuples, "signal": write_ntuple(path, make_signal(1, masses=MASSES))}
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from outputs import contents, datasets_of
-from small_data import GENERATED, MASSES, make_events, make_manifest, write_ntuple
+from small_data import GENERATED, make_events, make_manifest, make_signal, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError, read_json
@@ -15,7 +15,7 @@ LUMINOSITY = {"a": 30, "b": 20}
 def samples(ntuples, tmp_path_factory):
     """The small sample as period a; b has fewer masses' events, of which 40 % cannot be used."""
     folder, generated = tmp_path_factory.mktemp("b"), 1500
-    signal = make_events(4, 6 * generated, np.repeat(MASSES, generated))
+    signal = make_signal(4, generated)
     signal["px1"][np.arange(6 * generated) % 5 < 2] = np.nan
     events = {"signal": signal, "tautau": make_events(5, 4000)}
     b = {name: str(write_ntuple(folder / f"{name}.root", one)) for name, one in events.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import contents, datasets_of
-from small_data import GENERATED, MASSES, make_events, make_manifest, varied, write_ntuple
+from small_data import GENERATED, make_events, make_manifest, make_signal, varied, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError
@@ -20,7 +20,7 @@ def files(tmp_path_factory, ntuples):
     events = make_events(2, 7000)
     factors = {"trigger_up": np.full(7000, 1.1), "trigger_down": np.full(7000, 0.95)}
     scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
-    signal = make_events(1, 2000 * len(MASSES), np.repeat(MASSES, 2000), resolution=0.006)
+    signal = make_signal(1, resolution=0.006)
     made = {"factors": events | factors, "scaled": scaled, "smeared": signal}
     return ntuples | {name: write_ntuple(folder / f"{name}.root", e) for name, e in made.items()}
 

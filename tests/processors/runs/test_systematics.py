@@ -206,7 +206,7 @@ def test_signal_of_a_mass_that_the_nominal_sample_has_not_is_refused(files):
             ("other", "signal", dict.fromkeys(MASSES, 9)),
         )
     } | {"tautau": files["tautau"]}
-    datasets["low"] = varied("one", files["low"], "signal", generated={2.0: 9, 3.0: 9})
+    datasets["low"] = varied("one", files["low"], process="signal", generated={2.0: 9, 3.0: 9})
     given = {"x": {"samples": {"one": {"up": "low"}}}}
     manifest = make_manifest(datasets, systematics=given)
     with pytest.raises(InputError, match=r"low: one, .* no `generated` events of 2 GeV; take"):

@@ -38,9 +38,7 @@ MOMENTA = ("px1", "py1", "pz1", "px2", "py2", "pz2")
 BEAM = ("beam_E", "beam_px", "beam_py", "beam_pz")
 CHARGES = ("charge1", "charge2")
 METADATA = ("dataset", "filename", "entrystart", "entrystop")  # coffea's names of a chunk's fields
-NAME = (
-    "punzinet_name"  # that of a field which names a chunk: filesets may have a ``name`` of theirs
-)
+NAME = "punzinet_name"  # field with the name of a chunk: filesets may have a ``name`` of theirs
 
 
 @dataclass(frozen=True, eq=False)

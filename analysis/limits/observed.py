@@ -185,15 +185,17 @@ class Sums:
         self._normal = ndtri(points(experiment))
         step = 0.5 * np.eye(self._normal.shape[1])
         low, high = (np.log(self._possible(sign * step).background) for sign in (-1, 1))
-        middle = np.log(self._possible(0 * step).background)
+        self._nominal = self._possible(0 * step[:1]).background  # (1,)
+        middle = np.log(self._nominal)
         slope = high - low  # (D,) of the logarithm, for one sigma of each
         # Where background grows both ways, the faster one first; points are moved both ways.
         turns = np.minimum(low, high) > middle
         faster = np.where(high > low, high - middle, middle - low)
         slope = np.where(turns, 2 * faster, slope)
         self._direction = slope / np.maximum(np.linalg.norm(slope), UNLIKELY)
-        self._ways = [self._direction, np.where(turns, -1, 1) * self._direction]
-        self._ways = self._ways[: 1 + bool(turns.any())]
+        self._ways = [self._direction]
+        if turns.any():
+            self._ways.append(np.where(turns, -1, 1) * self._direction)
         self._moves = np.arange(-FARTHEST, FARTHEST + FURTHER, FURTHER)
         self._moved = self._possible(self._moves[:, None] * self._direction).background
         self._averages: dict[float, Possible] = {}
@@ -203,7 +205,7 @@ class Sums:
         """What one sigma of each uncertainty, up and down, makes of all background, (D, 2)."""
         one = np.eye(self._normal.shape[1])
         ends = [self._possible(sign * one).background for sign in (1, -1)]
-        return np.column_stack(ends) / self._possible(0 * one[:1]).background
+        return np.column_stack(ends) / self._nominal
 
     def at_least(self, count: int) -> float:
         """Probability of background alone to give at least so many events."""

@@ -11,7 +11,7 @@ import yaml
 from commands import PUNZINET, run
 from outputs import datasets_of, entries_of, read_tensors
 from pages import ROOT, blocks
-from small_data import make_events, with_beams, write_ntuple
+from small_data import make_events, make_signal, with_beams, write_ntuple
 
 from punzinet.analysis.folds import IDENTITY
 from punzinet.analysis.manifest.datasets import BRANCHES, Dataset
@@ -67,7 +67,7 @@ def test_the_page_can_be_followed_literally(tmp_path, monkeypatch):
     assert options["filename"] == "zprime.root"
     assert BRANCHES["px1"] in branches
     assert BRANCHES["px1"] in PAGE.read_text()
-    signal = make_events(1, 12_000, np.repeat(np.arange(1.0, 7.0), 2000))
+    signal = make_signal(1, 2000, np.arange(1.0, 7.0))
     write(tmp_path / "zprime.root", options["treename"], signal, branches)
     background = [name for name in branches if name != "generatedMass"]
     for number, name in enumerate(("taupair", "twophoton"), 2):
@@ -102,7 +102,7 @@ def test_the_readme_can_be_followed_literally(tmp_path):
     renamed = {BRANCHES["px1"]: "mu0_px", "generatedMass": "mcMass"}
     masses = np.arange(0.5, 8.1, 0.5)
     for i, some in enumerate((masses[::2], masses[1::2])):
-        events = make_events(i + 1, 800 * len(some), np.repeat(some, 800))
+        events = make_signal(i + 1, 800, some)
         path = tmp_path / "data" / f"zprime_{i}.root"
         write(path, "variables", events, [*branches, "generatedMass"], renamed)
     # Background that can be told from signal: its pairs are along the beams.

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import datasets_of, entries_of, read_tensors
-from small_data import MASSES, make_events, make_manifest, write_ntuple
+from small_data import MASSES, make_manifest, make_signal, write_ntuple
 from small_runs import make_features, save_network, untrained
 
 from punzinet.analysis.folds import Folds
@@ -104,7 +104,7 @@ def test_spectra_hold_every_usable_event_and_signal_peaks_at_its_mass(done):
 
 def test_masses_that_agree_in_six_digits_have_spectra_of_their_own(ntuples, tmp_path):
     masses = (3.096916, 3.096919, 4.0)
-    signal = make_events(1, 900, np.repeat(masses, 300))
+    signal = make_signal(1, 300, masses)
     files = ntuples | {"signal": write_ntuple(tmp_path / "s.root", signal)}
     manifest = make_manifest(files, hypotheses={"masses": masses})
     output = make_features(manifest, tmp_path)

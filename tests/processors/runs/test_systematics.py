@@ -12,6 +12,7 @@ from small_data import (
     kinematics_of,
     make_events,
     make_manifest,
+    make_signal,
     varied,
     write_ntuple,
 )
@@ -78,7 +79,7 @@ def files(tmp_path_factory, ntuples):
         "absolute": np.full(size, 0.01),
     }
     half = {name: column[::2] for name, column in events.items()}
-    signal = make_events(1, GENERATED * len(MASSES), np.repeat(MASSES, GENERATED))
+    signal = make_signal(1)
     scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
     made = {"factors": events | factors, "other": other, "half": half, "scaled": scaled}
     for name, masses in VARIED.items():

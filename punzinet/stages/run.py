@@ -57,11 +57,11 @@ def _run_part(stage: Stage, context: Context, planned: set[str]) -> None:
 
 
 def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
-    """Run a stage if there are reasons to; it then has the output folder to itself."""
-    output, force = context.output, context.options.force
+    """Run a stage if there are reasons to."""
+    force = context.options.force
     for name in ("features", "select"):
         if any(one.name == name != stage.command for one in stage.after):  # it says so itself
-            say_trial(output, name)
+            say_trial(context.output, name)
     if not why and not force:
         console.print(f"{stage.name}: up to date")
         return
@@ -71,10 +71,20 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
         return
     for reason in why:
         LOG.info("%s runs: %s", stage.name, reason)
-    with lock(output.root.absolute(), stage.name, together=stage.together):
+    _run(stage, context)
+
+
+def _run(stage: Stage, context: Context) -> None:
+    """Run a stage, which has the output folder to itself."""
+    output = context.output
+    if stage.together and rank_and_count()[0] > 0:
+        # The first of the processes that torchrun started holds the lock and keeps the record.
+        stage.run(context)
+        return
+    with lock(output.root.absolute(), stage.name):
         files.remove_partial_files(output.root)
         begun = stage.begin(output)
-        if force:
+        if context.options.force:
             forget(output.ledger(stage.name))
         try:
             written = stage.run(context)
@@ -86,16 +96,12 @@ def _run_if_needed(stage: Stage, context: Context, why: Sequence[str]) -> None:
 
 
 @contextmanager
-def lock(folder: Path, stage: str, *, together: bool = False) -> Iterator[None]:
+def lock(folder: Path, stage: str) -> Iterator[None]:
     """Keep other runs out of an output folder while a stage runs; the folder is made if need be.
 
-    The operating system lets the lock go when the process ends, however it ends. Of processes that
-    torchrun started, and that do it together, the first one holds it for all. InputError if another
-    run is at work there, or the folder cannot be written to.
+    The operating system lets the lock go when the process ends, however it ends. InputError if
+    another run is at work there, or the folder cannot be written to.
     """
-    if together and rank_and_count()[0] > 0:
-        yield
-        return
     if any("\ud800" <= letter <= "\udfff" for letter in str(folder)):
         raise files.InputError(
             f"{str(folder)!a} is not in UTF-8; choose another folder by --output."

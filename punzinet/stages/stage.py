@@ -104,12 +104,8 @@ class Stage:
             )
         return record
 
-    def changed(self, output: OutputFolder) -> list[str]:
-        """Files that are not as its last run left them.
-
-        InputError if its record is damaged, or if there are others that later stages would find.
-        """
-        outputs = self.record(output).outputs
+    def changed(self, output: OutputFolder, outputs: Mapping[str, str]) -> list[str]:
+        """Files that are not as its record says; InputError if later stages would find others."""
         self._refuse_others(output, outputs)
         root = output.root
         return [name for name, then in outputs.items() if files.file_digest(root / name) != then]
@@ -125,7 +121,7 @@ class Stage:
 
     def check(self, output: OutputFolder) -> None:
         """InputError if it has not run to its end, or its results are not as it left them."""
-        for name in self.changed(output):
+        for name in self.changed(output, self.record(output).outputs):
             raise files.InputError(
                 f"{output.root / name} is gone or has changed; run `{self.typed}` again."
             )
@@ -265,11 +261,15 @@ def reasons(stage: Stage, context: Context) -> list[str]:
     InputError if a record is damaged, or input files are not there.
     """
     output = context.output
-    if not stage.has_run(output):
-        return [NOT_RUN]
-    now, last = stage.inputs(context), stage.record(output)
+    try:
+        last = stage.record(output)
+    except files.InputError:
+        if stage.has_run(output):
+            raise
+        return [NOT_RUN]  # or another process of torchrun has just put its record aside
+    now = stage.inputs(context)
     if digest(last.inputs) == digest(now):
-        return [f"{name} is gone or has changed" for name in stage.changed(output)]
+        return [f"{name} is gone or has changed" for name in stage.changed(output, last.outputs)]
     commands = {one.name: one.typed for one in stage.before(context)}
     return differences(last.inputs, now, commands) or ["what it depends on has changed"]
 

@@ -25,7 +25,7 @@ from punzinet.stages import (
 )
 from punzinet.stages.options import PLAIN, Context, Options
 from punzinet.stages.run import holder_of, lock, run_command
-from punzinet.stages.stage import Stage, differences, out_of_date, reasons, refusal
+from punzinet.stages.stage import NOT_RUN, Stage, differences, out_of_date, reasons, refusal
 from punzinet.stages.train import networks_to_train, remember_networks
 
 SETTINGS = {"luminosity": 50.0, "training": {"seed": 1, "rates": [1, 2]}}
@@ -377,17 +377,38 @@ SECOND = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE":
 
 
 @pytest.mark.parametrize(
-    ("told", "passes"),
-    [({}, True), *((told, False) for told in ({"RANK": "abc"}, {"RANK": "2"},
-      {"LOCAL_WORLD_SIZE": "0"}, *({name: ""} for name in SECOND)))],
+    "told",
+    [{}, {"RANK": "abc"}, {"RANK": "2"}, {"LOCAL_WORLD_SIZE": "0"},
+     *({name: ""} for name in SECOND)],
 )  # fmt: skip
-def test_of_processes_of_torchrun_the_first_holds_the_lock(tmp_path, monkeypatch, told, passes):
-    with lock(tmp_path, "train", together=True):
+def test_of_processes_of_torchrun_the_first_holds_the_lock(context, monkeypatch, told):
+    here, ran = context(), []
+    shared, alone = (
+        Stage(name="shared", run=lambda _: ran.append(1), together=together)
+        for together in (True, False)
+    )
+    with lock(here.output.root, "train"):
         for name, value in (SECOND | told).items():
             monkeypatch.setenv(name, value)
-        for together in (True, False):
-            refused = nullcontext() if passes and together else pytest.raises(InputError)
-            with refused, lock(tmp_path, "train", together=together):
-                pass
-        assert holder_of(tmp_path)["stage"] == "train"
-    assert not (tmp_path / ".running.json").exists()
+        for stage in (shared, alone):
+            refused = nullcontext() if stage.together and not told else pytest.raises(InputError)
+            with refused:
+                run_command(stage, here)
+        assert holder_of(here.output.root)["stage"] == "train"
+    assert ran == [1] * (not told)
+
+
+def test_a_record_that_another_process_puts_aside_is_none(context, monkeypatch):
+    here, inputs = context(), Stage.inputs
+    stage = Stage(name="shared", run=lambda _: [])
+    run_command(stage, here)
+
+    def begun_by_another(self, on):
+        monkeypatch.undo()
+        self.begin(on.output)
+        return inputs(self, on)
+
+    assert reasons(stage, here) == []
+    monkeypatch.setattr(Stage, "inputs", begun_by_another)
+    reasons(stage, here)  # in the midst of which it goes
+    assert reasons(stage, here) == [NOT_RUN]

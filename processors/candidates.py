@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -39,24 +38,113 @@ BLINDED = "blinded: not to be seen before --unblind"
 Cutflow = list[dict[str, Any]]
 
 
-@dataclass(eq=False)
-class Candidates:
+class Columns:
+    """The columns of a chunk, read as its dataset says when they are asked for."""
+
+    def __init__(self, dataset: DatasetInfo, events: Any) -> None:
+        self.dataset = dataset
+        self.events = events
+        self.chunk = chunk_of(events.metadata)
+        self.branches = dataset.columns_in(events.fields)
+
+    def read(self, name: str) -> Any:
+        """Read a column, (n,), with NaN for whatever stands for a missing value in this dataset."""
+        return read_column(self.events, self.branches.get(name, name), self.dataset.missing)
+
+    @cached_property
+    def pairs(self) -> MuonPairs:
+        """All muon pairs, with the further columns that the search reads."""
+        momenta = [self.read(name) for name in MOMENTA]
+        further = {name: self.read(name) for name in self.dataset.search.columns}
+        direction = self.dataset.electron_direction
+        return MuonPairs(momenta[:3], momenta[3:], self._read_beam(), direction, further)
+
+    def _read_beam(self) -> FloatArray:
+        """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4), or (4,) if always the same.
+
+        It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
+        """
+        beam: FloatArray = self.dataset.beams.total
+        if BEAM[0] in self.branches:
+            parts = [self.read(name) for name in BEAM]
+            if len(parts[0]) and all(np.all(part == part[0]) for part in parts):
+                # Events of one run have the same: what follows from it is then computed once.
+                parts = [part[0] for part in parts]
+            beam = np.stack(parts, axis=-1, dtype=np.float64)
+        if self.dataset.in_cms:
+            energy, px, py, pz = beam.T
+            # Beams without a real √s are dropped as no finite number.
+            with np.errstate(invalid="ignore", over="ignore"):
+                sqrt_s = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
+            beam = np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
+        return beam
+
+    @cached_property
+    def identity(self) -> dict[str, IntArray]:
+        """What tells events apart, by name: (n,) int64 each.
+
+        InputError if one is no whole number, or its type cannot tell it from its neighbours.
+        """
+        identity: dict[str, IntArray] = {}
+        for name in IDENTITY:
+            values = read_column(self.events, branch := self.branches.get(name, name))
+            if np.issubdtype(values.dtype, np.floating):
+                exact = np.abs(values) < 2 / np.finfo(values.dtype).eps
+                exact &= values == np.rint(values)
+                if not exact.all():
+                    raise InputError(
+                        f"Dataset {self.dataset.name}: branch {branch} of {self.chunk.file} holds "
+                        f"{values[~exact][0]:.10g} as {values.dtype}, but `{name}` has to be a "
+                        "whole number that this type holds exactly; write it as an integer."
+                    )
+            identity[name] = values.astype(np.int64)
+        return identity
+
+    @cached_property
+    def hypothesis(self) -> IntArray:
+        """Index of the generated mass of each event among the hypotheses, (n,), -1 for none.
+
+        InputError if one is so near a hypothesis that it must have been meant.
+        """
+        of = self.dataset
+        if not of.is_signal or of.mass is not None:
+            one = mass_index(of.hypotheses, np.array([of.mass])) if of.is_signal else -1
+            return np.full(len(self.events), one)
+        mass = self.read("generated_mass")
+        own = mass_index(of.hypotheses, mass)
+        beside = mass[own < 0]
+        near = beside[mass_index(of.hypotheses, beside, NEAR) >= 0]
+        if len(near):
+            raise InputError(
+                f"Dataset {of.name}: {len(near)} entries of {self.chunk.file} have "
+                f"{self.branches['generated_mass']} = {near[0]:.9g} GeV, nearly a mass of "
+                "`hypotheses`; correct it, or give each mass a dataset of its own with `mass`."
+            )
+        return own
+
+
+class Candidates(Columns):
     """The n muon pairs of a chunk, all of them, and which of them are fit for use.
 
     The cutflow counts what each requirement drops, and its sum of weights. Coffea's `Cutflow`
     counts what is left, and its sums cannot be added in a fixed order.
     """
 
-    dataset: DatasetInfo
-    events: Any  # the chunk
-    pairs: MuonPairs  # momenta, beams and further columns
     features: FloatArray  # (n, F), those of the search
     variable: FloatArray  # (n,), the variable of its windows
     weight: FloatArray  # (n,), in all sums
-    hypothesis: IntArray  # (n,), index of the generated mass, -1 for none
 
-    def __post_init__(self) -> None:
+    def __init__(self, dataset: DatasetInfo, events: Any) -> None:
         """Begin with all entries; a weight that is not finite, or above `LARGEST`, counts as 0."""
+        super().__init__(dataset, events)
+        self.features, self.variable = dataset.search.evaluate(self.pairs)
+        weight = dataset.scale[0]
+        if dataset.is_signal:
+            weight = np.where(self.hypothesis < 0, 0.0, dataset.scale[self.hypothesis])
+        if "weight" in self.branches:
+            with np.errstate(all="ignore"):
+                weight = weight * self.read("weight")
+        self.weight = np.broadcast_to(weight, len(events))
         usual = np.abs(self.weight) < LARGEST
         self._counted, large = self.weight, 0
         if not usual.all():
@@ -65,7 +153,7 @@ class Candidates:
         negative, impossible = (np.count_nonzero(w) for w in (self._counted < 0, self.impossible))
         #: (3,) How many entries have a negative weight, one too large, an impossible variable.
         self.odd = np.array([negative, large, impossible])
-        self.alive: BoolArray = np.ones(len(self.weight), dtype=bool)  # met all requirements so far
+        self.alive: BoolArray = np.ones(len(events), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
 
     def _line(self, step: str, mask: BoolArray) -> dict[str, Any]:
@@ -97,11 +185,6 @@ class Candidates:
             return np.zeros(len(self.variable), dtype=bool)
         return np.abs(self.variable) > BEYOND * np.abs(self.pairs.beam[..., 0]) ** of.dimension
 
-    @cached_property
-    def identity(self) -> dict[str, IntArray]:
-        """What tells events apart, by name: (n,) int64 each."""
-        return read_identity(self.dataset, self.events)
-
     def factors(self, rows: IntArray) -> dict[str, FloatArray]:
         """Factors on the weights of some entries (n,), float32 by their column of the tensors.
 
@@ -112,13 +195,39 @@ class Candidates:
             factor = read_column(self.events, branch).take(rows).astype(np.float32)
             if count := np.count_nonzero(~((factor >= 0) & (factor < LARGEST))):
                 raise InputError(
-                    f"Dataset {self.dataset.name}: branch {branch} of "
-                    f"{chunk_of(self.events.metadata).file} is negative or no finite number in "
-                    f"{count} usable entries, but {name} has to be a factor on their weights; "
-                    "correct it."
+                    f"Dataset {self.dataset.name}: branch {branch} of {self.chunk.file} is "
+                    f"negative or no finite number in {count} usable entries, but {name} has to "
+                    "be a factor on their weights; correct it."
                 )
             found[name] = factor
         return found
+
+    def neighbours(self) -> tuple[BoolArray, BoolArray]:
+        """Whether the entry before belongs to the same event, and whether the next one does, (n,).
+
+        Candidates of one event stand next to each other; a chunk may begin or end among them.
+        """
+        chunk, branches = self.chunk, [self.branches[name] for name in IDENTITY]
+
+        def identity_of(tree: Any, entry: int) -> list[int] | None:
+            if not 0 <= entry < tree.num_entries:
+                return None
+            where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
+            values = (int(np.nan_to_num(tree[name].array(**where)[0])) for name in branches)
+            return [(value + 2**63) % 2**64 - 2**63 for value in values]  # as an int64 holds it
+
+        def look() -> list[list[int] | None]:
+            unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"
+            advice = "; the file is damaged, make or fetch it again"
+            with open_file(chunk.file, chunk.dataset) as file, reading(unread, advice):
+                tree = file[self.events.metadata["treename"]]
+                return [identity_of(tree, entry) for entry in (chunk.start - 1, chunk.stop)]
+
+        before, after = patiently(chunk.file, look)
+        identity = np.column_stack(list(self.identity.values()))
+        same = np.all(identity[1:] == identity[:-1], axis=1)
+        first, last = identity[[0, -1]].tolist()
+        return np.append(before == first, same), np.append(same, after == last)
 
     def unsaid(self) -> dict[str, int]:
         """How many entries hold a number that stands for a missing one elsewhere, by what it is.
@@ -127,14 +236,13 @@ class Candidates:
         """
         found, further = dict[str, int](), self.dataset.search.columns
         impossible = self.impossible
-        columns = self.dataset.columns_in(self.events.fields)
         looked_at = (*(MOMENTA + BEAM if impossible.any() else ()), *further)
-        for name in (name for name in looked_at if name in columns):
-            values = _read(self.dataset, self.events, name)
+        for name in (name for name in looked_at if name in self.branches):
+            values = self.read(name)
             some = values[np.isfinite(values) & (impossible | (name in further))]
             for value in {*some[[some.argmin(), some.argmax()]].tolist()} if len(some) else ():
                 if _SENTINEL.fullmatch(f"{value:g}"):
-                    found[f"{columns[name]} is {value:g}"] = int(np.sum(values == value))
+                    found[f"{self.branches[name]} is {value:g}"] = int(np.sum(values == value))
         return found
 
 
@@ -150,31 +258,21 @@ def merge_cutflows(cutflows: Iterable[Cutflow]) -> Cutflow:
 
 def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
     """Read a chunk and drop what cannot be used or must not be seen; InputError if damaged."""
-    columns, search = dataset.columns_in(events.fields), dataset.search
-    pairs, hypothesis = read_pairs(dataset, events), read_hypothesis(dataset, events)
-    features, variable = search.evaluate(pairs)
-    weight = dataset.scale[0]
-    if dataset.is_signal:
-        weight = np.where(hypothesis < 0, 0.0, dataset.scale[hypothesis])
-    if "weight" in columns:
-        with np.errstate(all="ignore"):
-            weight = weight * _read(dataset, events, "weight")
-    weight = np.broadcast_to(weight, len(events))
-    found = Candidates(dataset, events, pairs, features, variable, weight, hypothesis)
+    found, search = Candidates(dataset, events), dataset.search
     if dataset.policy != "all":
-        further, followed = _neighbours(found)
+        further, followed = found.neighbours()
         single = dataset.policy == "single"
         found.require(SEVERAL if single else FURTHER, ~(further | (single & followed)))
-    finite = _are_numbers(features.T, variable, weight)
+    finite = _are_numbers(found.features.T, found.variable, found.weight)
     found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite)
-    if "charge1" in columns:
-        first, second = (_read(dataset, events, name) for name in CHARGES)
+    if "charge1" in found.branches:
+        first, second = map(found.read, CHARGES)
         found.require(SAME_CHARGE, (first > 0) & (second < 0) | (first < 0) & (second > 0))
     if dataset.is_signal:
-        found.require(NO_HYPOTHESIS, hypothesis >= 0)
+        found.require(NO_HYPOTHESIS, found.hypothesis >= 0)
     if dataset.blinding is not None:
         # Here and not where events are filled or written: nothing that comes later can forget it.
-        mass = search.variable.signed_mass(variable)
+        mass = search.variable.signed_mass(found.variable)
         found.require(BLINDED, dataset.blinding.shown(found.identity, mass))
     return found
 
@@ -188,62 +286,6 @@ def _are_numbers(features: FloatArray, variable: FloatArray, weight: FloatArray)
         for f in range(len(features)):
             found[i] &= abs(features[f, i]) < LARGEST
     return found
-
-
-def read_pairs(dataset: DatasetInfo, events: Any) -> MuonPairs:
-    """All muon pairs of a chunk, with the further columns that the search reads."""
-    columns = [_read(dataset, events, name) for name in MOMENTA]
-    further = {name: _read(dataset, events, name) for name in dataset.search.columns}
-    beam = _read_beam(dataset, events)
-    return MuonPairs(columns[:3], columns[3:], beam, dataset.electron_direction, further)
-
-
-def _read_beam(dataset: DatasetInfo, events: Any) -> FloatArray:
-    """Four-momentum (E, px, py, pz) of the beams, GeV: (n, 4), or (4,) if it is always the same.
-
-    It is that in the system of the momenta: at rest with the energy √s where that is the CMS.
-    """
-    beam: FloatArray = dataset.beams.total
-    if BEAM[0] in dataset.columns_in(events.fields):
-        parts = [_read(dataset, events, name) for name in BEAM]
-        if len(parts[0]) and all(np.all(part == part[0]) for part in parts):
-            # Events of one run have the same: what follows from it is then computed once.
-            parts = [part[0] for part in parts]
-        beam = np.stack(parts, axis=-1, dtype=np.float64)
-    if dataset.in_cms:
-        energy, px, py, pz = beam.T
-        # Beams without a real √s are dropped as no finite number.
-        with np.errstate(invalid="ignore", over="ignore"):
-            sqrt_s = np.sqrt(energy**2 - px**2 - py**2 - pz**2)
-        beam = np.stack([sqrt_s, *np.zeros((3, *sqrt_s.shape))], axis=-1)
-    return beam
-
-
-def read_identity(dataset: DatasetInfo, events: Any) -> dict[str, IntArray]:
-    """Experiment, run, event and production number of every entry, (n,) int64 each.
-
-    InputError if one is no whole number, or its type cannot tell it from its neighbours.
-    """
-    columns = dataset.columns_in(events.fields)
-    identity: dict[str, IntArray] = {}
-    for name in IDENTITY:
-        values = read_column(events, branch := columns.get(name, name))
-        if np.issubdtype(values.dtype, np.floating):
-            exact = (np.abs(values) < 2 / np.finfo(values.dtype).eps) & (values == np.rint(values))
-            if not exact.all():
-                raise InputError(
-                    f"Dataset {dataset.name}: branch {branch} of {chunk_of(events.metadata).file} "
-                    f"holds {values[~exact][0]:.10g} as {values.dtype}, but `{name}` has to be a "
-                    "whole number that this type holds exactly; write it as an integer."
-                )
-        identity[name] = values.astype(np.int64)
-    return identity
-
-
-def _read(dataset: DatasetInfo, events: Any, column: str) -> Any:
-    """Read a column, (n,), with NaN for whatever stands for a missing value in this dataset."""
-    branch = dataset.columns_in(events.fields).get(column, column)
-    return read_column(events, branch, dataset.missing)
 
 
 def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDArray[Any]:
@@ -273,53 +315,3 @@ def read_column(events: Any, branch: str, missing: Sequence[float] = ()) -> NDAr
             sentinels = np.asarray(missing).astype(values.dtype)
         values = np.where(np.isin(values, sentinels), values.dtype.type(np.nan), values)
     return values
-
-
-def _neighbours(found: Candidates) -> tuple[BoolArray, BoolArray]:
-    """Whether the entry before belongs to the same event, and whether the next one does, (n,).
-
-    Candidates of one event stand next to each other; a chunk may begin or end among them.
-    """
-    chunk, columns = chunk_of(found.events.metadata), found.dataset.columns_in(found.events.fields)
-    branches = [columns[name] for name in IDENTITY]
-
-    def identity_of(tree: Any, entry: int) -> list[int] | None:
-        if not 0 <= entry < tree.num_entries:
-            return None
-        where = {"entry_start": entry, "entry_stop": entry + 1, "library": "np"}
-        values = (int(np.nan_to_num(tree[name].array(**where)[0])) for name in branches)
-        return [(value + 2**63) % 2**64 - 2**63 for value in values]  # as an int64 holds it
-
-    def look() -> list[list[int] | None]:
-        unread = f"{chunk.file}: entries {chunk.start - 1} and {chunk.stop} cannot be read"
-        advice = "; the file is damaged, make or fetch it again"
-        with open_file(chunk.file, chunk.dataset) as file, reading(unread, advice):
-            tree = file[found.events.metadata["treename"]]
-            return [identity_of(tree, entry) for entry in (chunk.start - 1, chunk.stop)]
-
-    before, after = patiently(chunk.file, look)
-    identity = np.column_stack(list(found.identity.values()))
-    same = np.all(identity[1:] == identity[:-1], axis=1)
-    first, last = identity[[0, -1]].tolist()
-    return np.append(before == first, same), np.append(same, after == last)
-
-
-def read_hypothesis(dataset: DatasetInfo, events: Any) -> IntArray:
-    """Index of the generated mass of each event among the hypotheses, (n,), -1 for none.
-
-    InputError if one is so near a hypothesis that it must have been meant.
-    """
-    if not dataset.is_signal or dataset.mass is not None:
-        one = mass_index(dataset.hypotheses, np.array([dataset.mass])) if dataset.is_signal else -1
-        return np.full(len(events), one)
-    mass = _read(dataset, events, "generated_mass")
-    own = mass_index(dataset.hypotheses, mass)
-    beside = mass[own < 0]
-    near = beside[mass_index(dataset.hypotheses, beside, NEAR) >= 0]
-    if len(near):
-        raise InputError(
-            f"Dataset {dataset.name}: {len(near)} entries of {chunk_of(events.metadata).file} have "
-            f"{dataset.columns_in(events.fields)['generated_mass']} = {near[0]:.9g} GeV, nearly a "
-            "mass of `hypotheses`; correct it, or give each mass a dataset of its own with `mass`."
-        )
-    return own

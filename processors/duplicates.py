@@ -20,7 +20,7 @@ from punzinet.analysis.folds import GOLDEN, identity_hash
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import atomic_path, file_digest
 from punzinet.analysis.types import IntArray
-from punzinet.processors.candidates import read_hypothesis, read_identity
+from punzinet.processors.candidates import Columns
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
 
 #: Events of a file are usually in the order of these, the first one changing least often.
@@ -34,10 +34,10 @@ class IdentityProcessor(ChunkProcessor):
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
-        identity = collision(dataset, read_identity(dataset, events))
-        hashes = identity_hash(**identity, dataset=dataset.process)
+        columns = Columns(dataset, events)
+        hashes = identity_hash(**collision(dataset, columns.identity), dataset=dataset.process)
         # Events of another mass are others, even if every job numbers its own from zero.
-        hashes ^= GOLDEN * read_hypothesis(dataset, events).astype(np.uint64)
+        hashes ^= GOLDEN * columns.hypothesis.astype(np.uint64)
         # Equal neighbours are candidates of one event.
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
         borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)

@@ -22,7 +22,7 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.saved_network import SavedNetwork
-from punzinet.processors.candidates import read_pairs
+from punzinet.processors.candidates import Columns
 from punzinet.processors.datasets import METADATA, DatasetInfo, as_json, split
 from punzinet.processors.opening import open_file
 from punzinet.processors.preflight import InputFile
@@ -72,7 +72,7 @@ def predict_file(
                 metadata=dict(zip(METADATA, chunk, strict=True)),
                 iteritems_options={"filter_name": set(file.columns.values()).__contains__},
             )  # fmt: skip
-            columns = _evaluate(read_pairs(dataset, factory.events()), saved, cut)
+            columns = _evaluate(Columns(dataset, factory.events()).pairs, saved, cut)
             friend.extend(columns)
             selected += int(columns["punzinet_selected"].sum())
             undefined += int(np.isnan(columns["punzinet_output"]).sum())

@@ -186,6 +186,12 @@ def name_of(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get(NAME, by_default))
 
 
+def by_dataset(chunks: Mapping[Chunk, Any]) -> dict[str, dict[Chunk, Any]]:
+    """The results of chunks, which are in their order, apart by dataset."""
+    groups = itertools.groupby(chunks, lambda chunk: chunk.dataset)
+    return {name: {chunk: chunks[chunk] for chunk in own} for name, own in groups}
+
+
 def split(dataset: str, file: str, entries: int, chunk_size: int) -> list[Chunk]:
     """Cut a file into chunks of equal size, none of them above `chunk_size`."""
     count = -(-entries // chunk_size)

@@ -1,6 +1,5 @@
 """Peaks of signal for the windows, tensors that networks are trained on, other observables."""
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,7 +19,7 @@ from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
-from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, name_of
+from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, by_dataset, name_of
 from punzinet.processors.duplicates import collision, further_candidates, summarise
 
 NO_WINDOW = "dropped: {} in no window"
@@ -128,8 +127,7 @@ class FeatureProcessor(ChunkProcessor):
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, dict[str, Any]]:
         """Put the results of each dataset together."""
         merged: dict[str, dict[str, Any]] = {}
-        for name, group in itertools.groupby(chunks, lambda chunk: chunk.dataset):
-            own = {chunk: chunks[chunk] for chunk in group}
+        for name, own in by_dataset(chunks).items():
             parts = own.values()
             merged[name] = {
                 "cutflow": merge_cutflows(part["cutflow"] for part in parts),

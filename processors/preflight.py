@@ -263,8 +263,7 @@ def _check_copies(files: Sequence[InputFile], datasets: Mapping[str, Dataset]) -
     seen: dict[tuple[str, str], InputFile] = {}
     for file in files:
         dataset = datasets[file.dataset]
-        of = file.dataset if dataset.variation_of else dataset.process
-        first = seen.setdefault((of, file.source), file)
+        first = seen.setdefault((dataset.unrepeated, file.source), file)
         if first is not file:
             other = "" if first.dataset == file.dataset else f" of dataset {first.dataset}"
             raise InputError(

@@ -63,7 +63,9 @@ Simulated = Literal["signal", "mumugamma", "tautau", "eemumu"]
 class OfProcess:
     """What is of one process."""
 
+    name: str
     process: str
+    variation_of: str | None
 
     @property
     def is_signal(self) -> bool:
@@ -74,6 +76,11 @@ class OfProcess:
     def is_data(self) -> bool:
         """Whether the events are measured."""
         return self.process == DATA
+
+    @property
+    def unrepeated(self) -> str:
+        """What no event may be in twice: a process; a variation, as its events are those of it."""
+        return self.name if self.variation_of else self.process
 
 
 class Dataset(Section, OfProcess):

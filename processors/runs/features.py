@@ -8,7 +8,7 @@ import itertools
 import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from punzinet.analysis.peak_fit import fit_peak, peak_edges
 from punzinet.analysis.types import FloatArray
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors import candidates, duplicates
-from punzinet.processors.datasets import Chunk, DatasetInfo
+from punzinet.processors.datasets import Chunk, DatasetInfo, by_dataset
 from punzinet.processors.executors import Execution
 from punzinet.processors.features import FeatureProcessor, PeakProcessor
 from punzinet.processors.ledger import planned
@@ -75,7 +75,8 @@ def run_features(
         windows, peaks = (given, {}) if given else _fit_windows(reading, datasets)
         processor = FeatureProcessor(datasets.values(), windows, folder)
         chunks = _make_tensors(reading, processor)
-        _check_efficiencies(reading, datasets, chunks)
+        counts = processor.merge(chunks)
+        _check_efficiencies(reading, datasets, counts)
         names = [part["file"] for part in chunks.values()]
         _put(folder, tensors, names)
     recipe = manifest.features.model_dump(mode="json")
@@ -86,15 +87,14 @@ def run_features(
         write_spectra(output.peaks, peaks)
     fates, complete, remarks = {}, {}, chosen.remarks
     shared = _shared_files(() if stage == "variations" else reading.files, output.completeness)
-    for name, counts in processor.merge(chunks).items():
-        dataset = datasets[name]
-        parts = {chunk: part for chunk, part in chunks.items() if chunk.dataset == name}
-        fates[name] = _fates(dataset, counts, chosen)
-        complete[name] = _completeness(dataset, reading, parts, counts["cutflow"])
+    for name, parts in by_dataset(chunks).items():
+        dataset, kept = datasets[name], counts[name]["cutflow"][-1]
+        fates[name] = _fates(dataset, counts[name], chosen)
+        complete[name] = _completeness(dataset, reading, parts, counts[name]["cutflow"])
         about, masses = (dataset, parts), chosen.masses_of(name)
         remarks += duplicates.say_twice(*about, shared[name], chosen.luminosity_of(name), masses)
-        remarks += _say_heavy(*about, counts["cutflow"][-1], masses)
-        if not (dataset.is_signal or dataset.is_data or counts["cutflow"][-1]["entries"]):
+        remarks += _say_heavy(*about, kept, masses)
+        if not (dataset.is_signal or dataset.is_data or kept["entries"]):
             remarks.append(
                 f"Dataset {name}: none of its entries lies in a window, so it is no background to "
                 "anything; see to it that its momenta and beams are in GeV."
@@ -112,15 +112,11 @@ def _make_tensors(reading: Reading, processor: FeatureProcessor) -> dict[Chunk, 
     """Write tensors, and count events ``repeated`` in chunks."""
     datasets, chunks = processor.datasets, reading.process(processor, "features", "Features")
     check_numbers(datasets, chunks)
-    # Events of a varied sample are those of others, and may be there only once in it itself.
-    group = {name: name if one.variation_of else one.process for name, one in datasets.items()}
-    for process in dict.fromkeys(group.values()):
-        same = {name for name, own in group.items() if own == process}
-        own = {chunk: part for chunk, part in chunks.items() if chunk.dataset in same}
+    for group in dict.fromkeys(one.unrepeated for one in datasets.values()):
+        own = {c: part for c, part in chunks.items() if datasets[c.dataset].unrepeated == group}
         if again := duplicates.suspicious(own):
-            step = f"identities-{process}"
-            place = reading.ledger / step
-            hashing = duplicates.IdentityProcessor(datasets.values(), folder=place)
+            step = f"identities-{group}"
+            hashing = duplicates.IdentityProcessor(datasets.values(), folder=reading.ledger / step)
             hashes = reading.process(hashing, step, "Identities", again)
             for chunk, count in duplicates.count_duplicates(hashes, own).items():
                 chunks[chunk]["repeated"] = count
@@ -134,20 +130,19 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
     impossible, not one entry is usable, or rows have the identity of one event that cannot all be
     of it.
     """
-    for name, group in itertools.groupby(chunks, lambda chunk: chunk.dataset):
-        own = list(group)
-        (read, *others) = candidates.merge_cutflows(chunks[chunk]["cutflow"] for chunk in own)
+    for name, own in by_dataset(chunks).items():
+        (read, *others) = candidates.merge_cutflows(part["cutflow"] for part in own.values())
         counts = {line["step"]: line["entries"] for line in others if line["entries"]}
         lost = {step: counts.pop(step) for step in _UNUSABLE if step in counts}
         none = read["entries"] == sum(lost.values())
         # Signal of no hypothesis weighs nothing; squares of what weighs less than this may be zero.
         least = read["entries"] / candidates.LARGEST
         weightless = read["weight"] <= least and candidates.NO_HYPOTHESIS not in counts
-        negative, large, impossible = sum(chunks[chunk]["odd"] for chunk in own)
+        negative, large, impossible = sum(part["odd"] for part in own.values())
         impossible *= 2 * impossible > read["entries"]  # else they may be badly measured
         branch = datasets[name].columns.get("weight", "which no branch has")
         variable, hint = datasets[name].search.variable.name, "are momenta in GeV, `missing` said?"
-        first = next((one.file for one in own if chunks[one]["odd"].any()), own[0].file)
+        first = next((chunk for chunk, part in own.items() if part["odd"].any()), next(iter(own)))
         for count, problem in (
             (negative, f"have a negative weight ({branch}), with which nothing can be trained"),
             (large, f"have a weight ({branch}) of {candidates.LARGEST:g} or more once scaled"),
@@ -158,10 +153,10 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
             if count:
                 raise files.InputError(
                     f"Dataset {name}: {count} of its {read['entries']} entries {problem}, first in "
-                    f"{first}; correct its branches, or leave it out."
+                    f"{first.file}; correct its branches, or leave it out."
                 )
-        for file, parts in itertools.groupby(own, lambda chunk: chunk.file):
-            rows = np.array([[chunk.entries, chunks[chunk].get("further", 0)] for chunk in parts])
+        for file, group in itertools.groupby(own, lambda chunk: chunk.file):
+            rows = np.array([[chunk.entries, own[chunk].get("further", 0)] for chunk in group])
             entries, further = rows.sum(axis=0)
             if entries > ROWS_PER_EVENT * (entries - further):
                 raise files.InputError(
@@ -172,18 +167,18 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
 
 
 def _check_efficiencies(
-    reading: Reading, datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]
+    reading: Reading, datasets: Mapping[str, DatasetInfo], counts: Mapping[str, Any]
 ) -> None:
     """Check how much signal was generated, of every dataset by itself."""
     manifest, shares = reading.manifest, reading.shares()
-    for name, section in manifest.datasets.items():
-        if not section.is_signal:
+    for name, dataset in datasets.items():
+        if not dataset.is_signal:
             continue
-        dataset, parts = datasets[name], [p for c, p in chunks.items() if c.dataset == name]
+        section = manifest.datasets[name]
         correction = manifest.correction * manifest.luminosity_of(name) / manifest.luminosity
         made = np.array([section.generated_at(mass) or 0 for mass in dataset.hypotheses])
-        check_efficiencies(dataset, parts, correction, shares.get(name, 1.0) * made)
-        there = sum(part["hypotheses"] for part in parts)[:, 0] > 0
+        check_efficiencies(dataset, counts[name], correction, shares.get(name, 1.0) * made)
+        there = counts[name]["hypotheses"][:, 0] > 0
         if section.simulate is None and isinstance(section.generated, int):
             gone, held = (dataset.hypotheses[(made > 0) & rows] for rows in (~there, there))
             if len(gone):
@@ -196,22 +191,22 @@ def _check_efficiencies(
 
 
 def check_efficiencies(
-    dataset: DatasetInfo, parts: Collection[Any], correction: float, generated: FloatArray
+    dataset: DatasetInfo, counts: Mapping[str, Any], correction: float, generated: FloatArray
 ) -> None:
-    """Refuse signal of which more is usable than was generated, by results of a `FeatureProcessor`.
+    """Refuse signal of which more is usable than the (H,) events that were generated.
 
-    They are of all chunks of a dataset, with (H,) generated events; the share of its period in the
+    Counts are what a `FeatureProcessor` says of the dataset; the share of its period in the
     luminosity is part of the correction.
 
     The number of events that pass is never larger than that of all; what fluctuates is their
     weights. Further candidates of an event may come on top. InputError names the first mass.
     """
-    usable, _, inside, weight, squares = sum(part["hypotheses"] for part in parts).T
+    usable, _, inside, weight, squares = counts["hypotheses"].T
     scale = np.where(dataset.scale > 0, dataset.scale, np.inf)  # 0 if that mass has other datasets
     variance = np.maximum(squares - weight**2 / np.maximum(usable, 1), 0) / scale**2
     found = np.maximum(weight, inside * correction) / scale
     limit = generated * (1 + 1e-9) + FLUCTUATION * np.sqrt(variance)
-    for m in np.flatnonzero(found > limit + sum(part["further"] for part in parts)):
+    for m in np.flatnonzero(found > limit + counts["further"]):
         raise files.InputError(
             f"Dataset {dataset.name}: the weights of {usable[m]:.0f} usable entries of "
             f"{dataset.hypotheses[m]:g} GeV sum up to {found[m]:.6g}, but only {generated[m]:.6g} "

@@ -217,4 +217,4 @@ def test_an_efficiency_is_refused_where_it_is_above_one_by_more_than_its_error(
     assume(abs(above) > 1e-6 * generated or above == 0)
     refused = pytest.raises(InputError, match="Dataset z: the weights of")
     with refused if above > 0 else nullcontext():
-        check_efficiencies(signal, [part], correction, np.array([generated]))
+        check_efficiencies(signal, part, correction, np.array([generated]))

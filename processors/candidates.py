@@ -14,6 +14,8 @@ from punzinet.analysis.features import MuonPairs
 from punzinet.analysis.folds import IDENTITY
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.manifest.datasets import BRANCHES, CMS_BRANCHES
+from punzinet.analysis.manifest.systematics import FACTOR
 from punzinet.analysis.observables import OBSERVABLES
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import mass_index
@@ -45,7 +47,11 @@ class Columns:
         self.dataset = dataset
         self.events = events
         self.chunk = chunk_of(events.metadata)
-        self.branches = dataset.columns_in(events.fields)
+        # Where nothing else is said, columns are those of basf2 if they are there.
+        names = BRANCHES | (CMS_BRANCHES if dataset.in_cms else {})
+        names |= {name: name for name in dataset.search.columns}
+        there = {name: branch for name, branch in names.items() if branch in events.fields}
+        self.branches = there | dict(dataset.columns)  # by column
 
     def read(self, name: str) -> Any:
         """Read a column, (n,), with NaN for whatever stands for a missing value in this dataset."""
@@ -56,7 +62,8 @@ class Columns:
         """All muon pairs, with the further columns that the search reads."""
         momenta = [self.read(name) for name in MOMENTA]
         further = {name: self.read(name) for name in self.dataset.search.columns}
-        direction = self.dataset.electron_direction
+        electron = self.dataset.beams.electron_direction
+        direction = np.array([0.0, 0.0, 1.0]) if self.dataset.in_cms else electron
         return MuonPairs(momenta[:3], momenta[3:], self._read_beam(), direction, further)
 
     def _read_beam(self) -> FloatArray:
@@ -157,21 +164,20 @@ class Candidates(Columns):
         self._lines = [self._line(READ, self.alive)]
 
     def _line(self, step: str, mask: BoolArray) -> dict[str, Any]:
-        entries = int(np.count_nonzero(mask))
-        counted = self._counted if entries == len(mask) else self._counted[mask]
+        entries, counted = int(np.count_nonzero(mask)), self._counted[mask]
         return {"step": step, "entries": entries, "weight": float(counted.sum())}
 
-    def require(self, otherwise: str, mask: BoolArray) -> None:
-        """Drop the entries outside of a mask (n,), and count them in the line `otherwise`."""
-        self._lines.append(self._line(otherwise, self.alive & ~mask))
-        self.alive &= mask
+    def require(self, otherwise: str, mask: BoolArray, factor: FloatArray | None = None) -> None:
+        """Drop the entries outside of a mask (n,), and count them in the line `otherwise`.
 
-    def require_share(self, otherwise: str, mask: BoolArray, factor: FloatArray | float) -> None:
-        """As `require`; what is left stands for what is dropped by factors, one or (n,)."""
-        entries = int(np.count_nonzero(self.alive & ~mask))
-        self._lines.append({"step": otherwise, "entries": entries, "weight": 0.0})
+        Given factors (n,), what is left stands for what is dropped, which then weighs nothing.
+        """
+        line = self._line(otherwise, self.alive & ~mask)
         self.alive &= mask
-        self.weight, self._counted = factor * self.weight, factor * self._counted
+        if factor is not None:
+            line["weight"] = 0.0
+            self.weight, self._counted = factor * self.weight, factor * self._counted
+        self._lines.append(line)
 
     @property
     def cutflow(self) -> Cutflow:
@@ -191,7 +197,8 @@ class Candidates(Columns):
         InputError if one is negative, or no finite number.
         """
         found = {}
-        for name, branch in self.dataset.factors.items():
+        for name in (name for name in self.branches if name.startswith(FACTOR)):
+            branch = self.branches[name]
             factor = read_column(self.events, branch).take(rows).astype(np.float32)
             if count := np.count_nonzero(~((factor >= 0) & (factor < LARGEST))):
                 raise InputError(

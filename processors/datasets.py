@@ -7,7 +7,7 @@ adds them up in the order of the chunks.
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,16 +18,9 @@ from pydantic_core import to_jsonable_python
 
 from punzinet.analysis.io.files import InputError, file_digest
 from punzinet.analysis.io.output import digest
-from punzinet.analysis.manifest.datasets import (
-    BRANCHES,
-    CMS_BRANCHES,
-    Blinding,
-    Dataset,
-    OfProcess,
-)
+from punzinet.analysis.manifest.datasets import Blinding, Dataset, OfProcess
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import Beams, CandidatePolicy, mass_name
-from punzinet.analysis.manifest.systematics import FACTOR
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.types import FloatArray
 
@@ -67,23 +60,6 @@ class DatasetInfo(OfProcess):
             raise ValueError(
                 f"dataset {self.name} needs ascending hypotheses, and {count} factors as `scale`"
             )
-
-    @property
-    def electron_direction(self) -> FloatArray:
-        """Unit vector (3,) of the electron beam in the system of the momenta."""
-        return np.array([0.0, 0.0, 1.0]) if self.in_cms else self.beams.electron_direction
-
-    @property
-    def factors(self) -> Mapping[str, str]:
-        """Branches that hold factors on weights, by their columns of the tensors."""
-        return {name: of for name, of in self.columns.items() if name.startswith(FACTOR)}
-
-    def columns_in(self, branches: Collection[str]) -> Mapping[str, str]:
-        """Branch of each column in a tree with these branches, those of basf2 if they are there."""
-        momenta = CMS_BRANCHES if self.in_cms else {}
-        names = BRANCHES | momenta | {name: name for name in self.search.columns}
-        there = {column: branch for column, branch in names.items() if branch in branches}
-        return there | dict(self.columns)
 
 
 def describe_datasets(

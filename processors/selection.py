@@ -156,12 +156,12 @@ class SelectionProcessor(ChunkProcessor):
     def _require_judging(
         self, judging: Judging, dataset: DatasetInfo, candidates: Candidates
     ) -> None:
-        factor: FloatArray | float = judging.backgrounds.get(dataset.process, FOLDS)
+        factor = np.array([judging.backgrounds.get(dataset.process, FOLDS)])
         if dataset.is_signal:
             factor = judging.signal[self._windows.index_of(dataset.hypotheses)]
             factor = factor[candidates.hypothesis]  # what has none is dropped already
         fold = fold_of(**candidates.identity, dataset=dataset.variation_of or dataset.name)
-        candidates.require_share(NOT_JUDGING, fold == judging.fold, factor)
+        candidates.require(NOT_JUDGING, fold == judging.fold, factor)
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> dict[str, Any]:
         """Add up what was selected."""

@@ -49,7 +49,7 @@ def _run_part(stage: Stage, context: Context, planned: set[str]) -> None:
         raise files.InputError(refusal(stage, stale, context))
     for earlier in stale:
         earlier.stage.prepare(earlier.context)
-        its_own = earlier.context.with_options(force=False, dry_run=context.options.dry_run)
+        its_own = earlier.context.with_options(force=False)
         _run_if_needed(earlier.stage, its_own, earlier.reasons or [AGAIN])
     _run_if_needed(stage, context, [AGAIN] if found else reasons(stage, context))
     if context.options.dry_run:

@@ -25,27 +25,24 @@ from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo, nam
 
 #: Events of a file are usually in the order of these, the first one changing least often.
 IDENTITY_ORDER = ("experiment", "run", "production", "event")
-SLICES: Final = 1024  # ranges of hashes that can be merged one by one
-AT_ONCE: Final = 16_000_000  # hashes that are merged at most, besides those of one slice
+AT_ONCE: Final = 16_000_000  # hashes that are merged at the same time, or hardly more
 
 
 class IdentityProcessor(ChunkProcessor):
     """Writes the hashed identities of a chunk to a file, sorted, without further candidates."""
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
-        """Hash and sort identities: the ``file``, and (SLICES + 1,) ``offsets`` of its slices."""
+        """Hash and sort identities into a ``file``."""
         columns = Columns(dataset, events)
         hashes = identity_hash(**collision(dataset, columns.identity), dataset=dataset.process)
         # Events of another mass are others, even if every job numbers its own from zero.
         hashes ^= GOLDEN * columns.hypothesis.astype(np.uint64)
         # Equal neighbours are candidates of one event.
         ordered = np.sort(hashes[np.concatenate(([True], hashes[1:] != hashes[:-1]))])
-        borders = np.arange(SLICES, dtype=np.uint64) * np.uint64(2**64 // SLICES)
-        offsets = np.append(np.searchsorted(ordered, borders), len(ordered)).astype(np.int64)
         path = (self.folder or Path()) / f"{name_of(events.metadata)}.hashes"
         with atomic_path(path) as partial:
             ordered.tofile(partial)
-        return {"file": str(path), "digest": file_digest(path), "offsets": offsets}
+        return {"file": str(path), "digest": file_digest(path)}
 
     def settings(self, dataset: DatasetInfo) -> Any:
         """What a hash depends on: where the identity is read from, and the generated mass."""
@@ -120,15 +117,15 @@ def count_duplicates(
     """
     chunks = sorted(hashes)
     repeated = np.zeros(len(chunks), dtype=np.int64)
-    sizes = np.sum([np.diff(hashes[chunk]["offsets"]) for chunk in chunks], axis=0)
-    # Consecutive slices are merged that together hold as many hashes as should be in memory.
-    groups = np.cumsum(sizes) // AT_ONCE
-    borders = np.flatnonzero(np.diff(groups, prepend=-1, append=-1)).tolist()
-    for low, high in itertools.pairwise(borders):
+    # Of equal width, as hashes are spread evenly.
+    ranges = -(-sum(chunk.entries for chunk in chunks) // AT_ONCE)
+    borders = np.array([2**64 * i // ranges for i in range(1, ranges)], dtype=np.uint64)
+    for i in range(ranges):
         parts = []
-        for own in (hashes[chunk] for chunk in chunks):
-            first, last = own["offsets"][[low, high]].tolist()
-            parts.append(np.fromfile(own["file"], np.uint64, last - first, offset=8 * first))
+        for chunk in chunks:
+            ordered = np.memmap(hashes[chunk]["file"], np.uint64, mode="r")
+            first, last = [0, *np.searchsorted(ordered, borders), len(ordered)][i : i + 2]
+            parts.append(np.array(ordered[first:last]))
         values = np.concatenate(parts)
         origin = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.argsort(values, kind="stable")

@@ -139,10 +139,10 @@ class Candidates(Columns):
 
     features: FloatArray  # (n, F), those of the search
     variable: FloatArray  # (n,), the variable of its windows
-    weight: FloatArray  # (n,), in all sums
+    weight: FloatArray  # (n,), in all sums; 0 if it is not finite, or above `LARGEST`
 
     def __init__(self, dataset: DatasetInfo, events: Any) -> None:
-        """Begin with all entries; a weight that is not finite, or above `LARGEST`, counts as 0."""
+        """Begin with all entries."""
         super().__init__(dataset, events)
         self.features, self.variable = dataset.search.evaluate(self.pairs)
         weight = dataset.scale[0]
@@ -151,21 +151,21 @@ class Candidates(Columns):
         if "weight" in self.branches:
             with np.errstate(all="ignore"):
                 weight = weight * self.read("weight")
-        self.weight = np.broadcast_to(weight, len(events))
-        usual = np.abs(self.weight) < LARGEST
-        self._counted, large = self.weight, 0
-        if not usual.all():
-            self._counted = np.where(usual, self.weight, 0.0)
-            large = int(np.count_nonzero(np.isfinite(self.weight) & ~usual))
-        negative, impossible = (np.count_nonzero(w) for w in (self._counted < 0, self.impossible))
+        self.weight, large = np.broadcast_to(weight, len(events)), 0
+        self.usual: BoolArray = np.abs(self.weight) < LARGEST  # which weights can be used, (n,)
+        if not self.usual.all():
+            large = int(np.count_nonzero(np.isfinite(self.weight) & ~self.usual))
+            self.weight = np.where(self.usual, self.weight, 0.0)
+        negative, impossible = (np.count_nonzero(w) for w in (self.weight < 0, self.impossible))
         #: (3,) How many entries have a negative weight, one too large, an impossible variable.
         self.odd = np.array([negative, large, impossible])
         self.alive: BoolArray = np.ones(len(events), dtype=bool)  # met all requirements so far
         self._lines = [self._line(READ, self.alive)]
 
     def _line(self, step: str, mask: BoolArray) -> dict[str, Any]:
-        entries, counted = int(np.count_nonzero(mask)), self._counted[mask]
-        return {"step": step, "entries": entries, "weight": float(counted.sum())}
+        entries = int(np.count_nonzero(mask))
+        weight = self.weight if entries == len(mask) else self.weight[mask]
+        return {"step": step, "entries": entries, "weight": float(weight.sum())}
 
     def require(self, otherwise: str, mask: BoolArray, factor: FloatArray | None = None) -> None:
         """Drop the entries outside of a mask (n,), and count them in the line `otherwise`.
@@ -176,7 +176,7 @@ class Candidates(Columns):
         self.alive &= mask
         if factor is not None:
             line["weight"] = 0.0
-            self.weight, self._counted = factor * self.weight, factor * self._counted
+            self.weight = factor * self.weight
         self._lines.append(line)
 
     @property
@@ -270,8 +270,8 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
         further, followed = found.neighbours()
         single = dataset.policy == "single"
         found.require(SEVERAL if single else FURTHER, ~(further | (single & followed)))
-    finite = _are_numbers(found.features.T, found.variable, found.weight)
-    found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite)
+    finite = _are_numbers(found.features.T, found.variable)
+    found.require(NOT_FINITE_COLUMN if search.columns else NOT_FINITE, finite & found.usual)
     if "charge1" in found.branches:
         first, second = map(found.read, CHARGES)
         found.require(SAME_CHARGE, (first > 0) & (second < 0) | (first < 0) & (second > 0))
@@ -285,11 +285,11 @@ def read_candidates(dataset: DatasetInfo, events: Any) -> Candidates:
 
 
 @njit(nogil=True, cache=True)
-def _are_numbers(features: FloatArray, variable: FloatArray, weight: FloatArray) -> BoolArray:
-    """Whether all of features (F, n), variable and weight are numbers below `LARGEST`, (n,)."""
+def _are_numbers(features: FloatArray, variable: FloatArray) -> BoolArray:
+    """Whether all of features (F, n) and variable are numbers below `LARGEST`, (n,)."""
     found = np.empty(len(variable), np.bool_)
     for i in range(len(variable)):
-        found[i] = (abs(variable[i]) < LARGEST) & (abs(weight[i]) < LARGEST)
+        found[i] = abs(variable[i]) < LARGEST
         for f in range(len(features)):
             found[i] &= abs(features[f, i]) < LARGEST
     return found

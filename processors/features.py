@@ -112,12 +112,11 @@ class FeatureProcessor(ChunkProcessor):
         result["unsaid"] = candidates.unsaid()
         result["heaviest"] = float(candidates.weight[candidates.alive].max(initial=0.0))
         if dataset.is_signal:
-            all_of, weight = candidates.hypothesis[usable], candidates.weight[usable]
-            inside = candidates.hypothesis[candidates.alive], candidates.weight[candidates.alive]
-            size, squares = len(dataset.hypotheses), weight**2
-            sums = (all_of, None), (inside[0], None), inside, (all_of, weight), (all_of, squares)
-            counts = [np.bincount(of, weights, size) for of, weights in sums]
-            result["hypotheses"] = np.column_stack(counts)
+            of, weight = candidates.hypothesis[usable], candidates.weight[usable]
+            inside, size = candidates.alive[usable], len(dataset.hypotheses)
+            columns = np.ones(len(of)), inside, inside * weight, weight, weight**2
+            sums = [np.bincount(of, column, size) for column in columns]
+            result["hypotheses"] = np.column_stack(sums)
         if self.folder is None:
             return {**result, "table": table}
         tensor = f"{name_of(events.metadata)}.parquet"

@@ -3,12 +3,11 @@
 Every batch has its own seed, and batches are written in their order, whichever was ready first.
 """
 
-import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,57 +65,57 @@ class _Simulation:
         masses = self.manifest.hypotheses.mass.tolist()
         return [SignalGenerator(mass, radiates, f"signal-{mass!r}") for mass in masses]
 
-    def produce(self) -> list[Stratum]:
+    def produce(self) -> dict[str, list[Stratum]]:
         """Run the pilots, simulate all batches, and again those of strata that need more trials."""
-        strata = []
-        for dataset in self.manifest.part().datasets.values():
+        strata = {}
+        for name, dataset in self.manifest.part().datasets.items():
             if dataset.simulate is not None:
                 made = sampling.generators(dataset.simulate, self.signal, self.detector)
-                for i, generator in enumerate(made):
-                    own = [Batch(dataset.name, i, 0, self.size.signal_events)]
-                    strata.append(Stratum(dataset, i, generator, own))
-        background = [stratum for stratum in strata if not stratum.dataset.is_signal]
-        for one in background:
+                strata[name] = [
+                    Stratum(dataset, i, generator, [Batch(name, i, 0, self.size.signal_events)])
+                    for i, generator in enumerate(made)
+                ]
+        background = [own for own in strata.values() if not own[0].dataset.is_signal]
+        for one in chain(*background):
             one.plan(self.size)
         self.run("pilot", background, "Exploring weights")
-        for process in _by_dataset(background):
-            needed = sampling.needed_trials([one.counts for one in process], self.size)
-            for one, trials in zip(process, needed, strict=True):
+        for own in background:
+            needed = sampling.needed_trials([one.counts for one in own], self.size)
+            for one, trials in zip(own, needed, strict=True):
                 one.plan(self.size, trials)
-        self.run("events", strata, "Simulating events")
+        self.run("events", strata.values(), "Simulating events")
         for attempt in range(1, ATTEMPTS + 1):
-            again = [one for one in background if sampling.more_trials(one.counts)]
-            for one in again:
+            again = [[one for one in own if sampling.more_trials(one.counts)] for own in background]
+            for one in chain(*again):
                 one.plan(self.size, sampling.more_trials(one.counts), attempt)
             self.run(f"events-{attempt}", again, "Simulating again with more trials")
         return strata
 
     def vary(self, dataset: Dataset, strata: Iterable[Stratum]) -> list[Stratum]:
-        """See the events of all strata of a nominal dataset in another detector."""
+        """See the events of the strata of its nominal dataset in another detector."""
         nominal = self.manifest.simulation.detector.model_dump()
         factors = (dataset.detector or DetectorSettings()).model_dump()
         settings = {name: nominal[name] * factor for name, factor in factors.items()}
         varied = Detector.varied(self.manifest.beams, DetectorSettings(**settings))
-        of = [one for one in strata if one.dataset.name == dataset.variation_of]
-        own = [Stratum(dataset, one.index, one.generator, one.batches, varied) for one in of]
-        self.run(f"variation-{dataset.name}", own, f"Varying {dataset.variation_of}")
+        own = [Stratum(dataset, one.index, one.generator, one.batches, varied) for one in strata]
+        self.run(f"variation-{dataset.name}", [own], f"Varying {dataset.variation_of}")
         return own
 
-    def run(self, step: str, strata: Sequence[Stratum], title: str) -> None:
+    def run(self, step: str, strata: Iterable[Sequence[Stratum]], title: str) -> None:
         """Simulate batches that have not been simulated yet, one of each dataset in turn.
 
         Workers that begin with different processes do not all compile the same code first.
         """
-        jobs = {one: [self._job(one, batch) for batch in one.batches] for one in strata}
-        rows = [chain.from_iterable(jobs[one] for one in own) for own in _by_dataset(strata)]
-        turns = chain.from_iterable(itertools.zip_longest(*rows))
+        jobs = {one: [self._job(one, batch) for batch in one.batches] for one in chain(*strata)}
+        rows = (chain(*(jobs[one] for one in own)) for own in strata)
+        turns = chain(*zip_longest(*rows))
         seed, kept = self.manifest.simulation.seed, step != "pilot"
         function = partial(_simulated, detector=self.detector, seed=seed, kept=kept)
         every = [job for job in turns if job is not None]
         records = run_jobs(every, function, self.executor, self.ledger / step, title)
-        for one in strata:
-            one.records, one.counts = Records(records.folder, jobs[one]), Counts()
-            for job in jobs[one]:
+        for one, own in jobs.items():
+            one.records, one.counts = Records(records.folder, own), Counts()
+            for job in own:
                 one.counts.add(Counts(**records.read(job).content))
         if kept:
             self.steps.append(records)
@@ -147,11 +146,6 @@ class _Simulation:
         beams = self.manifest.beams.model_dump(mode="json")
         settings = self.manifest.simulation.model_dump(mode="json", exclude={"scales"})
         return digest([content, beams, settings, git_commit(), versions()])
-
-
-def _by_dataset(strata: Sequence[Stratum]) -> list[list[Stratum]]:
-    # Those of a dataset stand next to each other.
-    return [list(own) for _, own in itertools.groupby(strata, lambda one: one.dataset.name)]
 
 
 def _simulated(
@@ -222,8 +216,8 @@ def simulate(
         strata = simulation.produce()
         sections = simulation.cross_sections()
         variations = [one for one in manifest.part(varied=True).datasets.values() if one.simulate]
-        varied = [simulation.vary(dataset, strata) for dataset in variations]
-        for own in [*_by_dataset(strata), *varied]:
+        varied = [simulation.vary(one, strata[str(one.variation_of)]) for one in variations]
+        for own in [*strata.values(), *varied]:
             dataset = own[0].dataset
             name, nominal = dataset.name, dataset.variation_of or dataset.name
             production = zlib.crc32(nominal.encode()) >> 1  # fits basf2's signed integer

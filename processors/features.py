@@ -232,10 +232,8 @@ class ObservableProcessor(ChunkProcessor):
     def __init__(
         self, datasets: Iterable[DatasetInfo], windows: Windows, shares: Mapping[str, float]
     ) -> None:
-        columns = windows.mass, windows.sigma, windows.training
-        super().__init__(datasets, *(column.tolist() for column in columns), dict(shares))
-        self._windows = windows
-        self._shares = shares
+        super().__init__(datasets, windows.mass, windows.sigma, windows.training, shares)
+        self._windows, self._shares = windows, shares
 
     def process_chunk(self, dataset: DatasetInfo, events: Any) -> dict[str, Any]:
         """Compute the observables of a chunk."""
@@ -251,11 +249,13 @@ class ObservableProcessor(ChunkProcessor):
         ranked = replace(dataset.search, features=dataset.search.candidates)
         observables, _ = ranked.evaluate(candidates.pairs[rows])
         identity = {name: values[rows] for name, values in candidates.identity.items()}
-        signal = np.full(len(rows), dataset.is_signal)
-        own, weight = np.where(signal, hypothesis[rows], 0), candidates.weight[rows]
-        fold = fold_of(**identity, dataset=dataset.name)
-        columns = observables.astype(np.float32), signal, own, weight.astype(np.float64), fold
-        return ObservedEvents(*columns)._asdict()
+        return ObservedEvents(
+            observables.astype(np.float32),
+            np.full(len(rows), dataset.is_signal),
+            hypothesis[rows].clip(min=0),
+            candidates.weight[rows].astype(np.float64),
+            fold_of(**identity, dataset=dataset.name),
+        )._asdict()
 
     def merge(self, chunks: Mapping[Chunk, Any]) -> ObservedEvents:
         """Put the events of all chunks one after the other."""

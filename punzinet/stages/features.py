@@ -42,27 +42,21 @@ def ntuple_settings(manifest: Manifest, context: Context) -> dict[str, Any]:
 
 
 def say_seen(context: Context) -> None:
-    """Say what is seen of data, if there is any."""
+    """Say what is seen of data, if there is any, and of which windows only a part is hidden."""
+    from punzinet.analysis.windows import Windows
+
     if context.options.unblind:
         console.print("[yellow]Unblinded[/yellow]: all of the data is seen.", markup=True)
     elif context.manifest.has_data:
-        console.print(f"Blinded: only {context.manifest.blinding} is seen; --unblind shows all.")
-        _say_partly_seen(context)
-
-
-def _say_partly_seen(context: Context) -> None:
-    """Say which windows reach beyond the region that is hidden, if it is one."""
-    from punzinet.analysis.windows import Windows
-
-    windows = Windows.read(context.output.windows)
-    low, high = map(windows.search.variable.signed_mass, (windows.low, windows.high))
-    ends = context.manifest.blinding.signal_region or ()
-    if partly := [(low < end) & (end < high) for end in ends if end > 0]:  # below 0 goes with 0
-        masses = windows.mass[sum(partly) > 0].tolist()
-        if masses:
+        blinding, windows = context.manifest.blinding, Windows.read(context.output.windows)
+        console.print(f"Blinded: only {blinding} is seen; --unblind shows all.")
+        low, high = map(windows.search.variable.signed_mass, (windows.low, windows.high))
+        ends = [end for end in blinding.signal_region or () if end > 0]  # below 0 goes with 0
+        of_each = zip(windows.mass, low, high, strict=True)
+        if partly := [f"{mass:g}" for mass, a, b in of_each if any(a < end < b for end in ends)]:
             console.print(
-                f"The windows of {', '.join(f'{mass:g}' for mass in masses)} GeV reach beyond that "
-                "region, and part of what is in them is seen.", style="yellow", soft_wrap=True,
+                f"The windows of {', '.join(partly)} GeV reach beyond that region, and part of "
+                "what is in them is seen.", style="yellow", soft_wrap=True,
             )  # fmt: skip
 
 

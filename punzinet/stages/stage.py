@@ -229,7 +229,7 @@ def _state(name: str) -> list[Any]:
     size and time. A URL or a missing file is known by its name alone.
     """
     path = Path(name.removeprefix("file://"))
-    if "://" in str(path) or not files.is_file(path):
+    if not files.is_file(path):
         return [name]
     status, head = path.stat(), b""
     with suppress(OSError), path.open("rb") as file:  # the stage itself says what it cannot read

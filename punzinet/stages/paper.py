@@ -51,7 +51,7 @@ def _chosen(context: Context) -> list[Study]:
     return [study for name, study in possible.items() if name in names]
 
 
-def study_stage(study: Study, main: Study) -> Stage:
+def _stage(context: Context, study: Study) -> Stage:
     """One ensemble, which may begin with the pretrained networks of the main study."""
 
     def run(context: Context) -> Sequence[Path]:
@@ -61,7 +61,7 @@ def study_stage(study: Study, main: Study) -> Stage:
         return run_study(_manifest(context), context.output, study, resume=context.options.resume)
 
     name, study_folder = f"paper {study.name}", f"paper/studies/{study.name}"
-    begins_with = () if study.pretrains else (study_stage(main, main),)
+    begins_with = () if study.pretrains else (main_study(context),)
     varied = study.name.removeprefix(VARIATION)
     return Stage(
         name=name,
@@ -80,21 +80,20 @@ def study_stage(study: Study, main: Study) -> Stage:
 
 
 def _stages(context: Context, studies: Iterable[Study]) -> list[Stage]:
-    main, *_ = _main(context)
-    return [study_stage(one, main) for one in studies]
+    return [_stage(context, study) for study in studies]
 
 
 def main_study(context: Context) -> Stage:
     """The ensembles of the paper's own recipe."""
-    return _stages(context, _main(context))[0]
+    return _stage(context, _main(context)[0])
 
 
 def _varied(context: Context) -> list[Study]:
     """Variations asked for or up to date, and other batch sizes, which figures need anyway."""
-    (main, *further), asked = _main(context), _chosen(context)
+    (_, *further), asked = _main(context), _chosen(context)
 
     def shown(study: Study) -> bool:
-        return study in asked or not reasons(study_stage(study, main), context)
+        return study in asked or not reasons(_stage(context, study), context)
 
     return [*further, *filter(shown, _possible(context).values())]
 

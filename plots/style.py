@@ -183,27 +183,20 @@ def finite_range(*values: ArrayLike) -> tuple[float, float]:
 
 
 def save_all(figures: Iterable[tuple[str, Figure]], folder: Path) -> list[Path]:
-    """`save` figures by file name without suffix, as they come, with a second process."""
-    # Forked where that is safe, it has all modules; threads of torch or pyarrow it does not touch.
+    """`save` figures by file name without suffix, as they come, in two more processes."""
+    # Forked where that is safe, they have all modules; threads of torch or pyarrow none touches.
     method = "fork" if sys.platform == "linux" else "spawn"
     about = os.getpid(), SETTINGS.get()
-    for suffix in SETTINGS.get().formats:  # imports what formats need once for both processes
+    for suffix in SETTINGS.get().formats:  # imports what formats need once for all processes
         Figure().savefig(BytesIO(), format=suffix)
-    pool = ProcessPoolExecutor(1, get_context(method), _begin_process, about)
+    pool = ProcessPoolExecutor(2, get_context(method), _begin_process, about)
     gc.disable()  # collecting looks at a million objects of figures again and again, in forks too
     try:
-        begun = [(name, one, pool.submit(save, one, folder, name)) for name, one in figures][::-1]
-        # The other process begins with the first figure, this one with the last, until they meet.
-        # A queued figure is cancelled before this one takes it, and so is the next.
-        written = []
-        for i, (name, one, other) in enumerate(begun):
-            for *_, ahead in begun[i : i + 2]:
-                ahead.cancel()
-            written.append(save(one, folder, name) if other.cancelled() else other.result())
+        begun = [pool.submit(save, figure, folder, name) for name, figure in figures]
+        return [path for one in begun for path in one.result()]
     finally:
         gc.enable()
         pool.shutdown(cancel_futures=True)
-    return [path for paths in reversed(written) for path in paths]
 
 
 def _begin_process(parent: int, settings: FigureSettings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise, permutations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.observables import OBSERVABLES, Quantity
 from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.types import FloatArray
@@ -174,6 +175,12 @@ class Outputs(NamedTuple):
     logit: FloatArray  # (n,) before the sigmoid
     weight: FloatArray  # (n,)
     content: str  # what the weights are, such as ``signal efficiency``
+
+    @classmethod
+    def of(cls, network: Perceptron, events: TensorEvents, content: str) -> Self:
+        """Evaluate a network."""
+        mass = events.search.variable.signed_mass(events.variable)
+        return cls(mass, network.logit(events.features), events.weight, content)
 
 
 class Cuts(NamedTuple):

@@ -122,12 +122,11 @@ def _evolutions(output: OutputFolder, studies: Sequence[Study]) -> dict[str, Evo
 def _outputs(
     networks: Mapping[str, Perceptron], main: Judgement, events: TensorEvents, content: str
 ) -> dict[str, tuple[Outputs, Cuts]]:
-    mass = RECOIL.variable.signed_mass(events.variable)
     panels = {}
     for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):
         best, single = (main.arrays[f"{loss}/{kind}/cut"][SHOWN] for kind in ("best_own", "single"))
-        outputs = Outputs(mass, network.logit(events.features), events.weight, content)
-        panels[name] = outputs, Cuts(main.mass, best, float(single[0]))
+        cuts = Cuts(main.mass, best, float(single[0]))
+        panels[name] = Outputs.of(network, events, content), cuts
     return panels
 
 

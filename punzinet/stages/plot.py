@@ -32,16 +32,13 @@ def _run(context: Context) -> Written:
     """
     from punzinet.plots.make import make_plots
 
-    output = context.output
-    there = {stage.name for stage in (LIMITS, SHAPE) if stage.has_run(output)}
-    if "limits" in there and "limits/observed.json" in LIMITS.record(output).outputs:
-        there.add("observed")
-    written = make_plots(output, context.manifest, context.options.network, there)
-    console.print(f"plot: {len(written)} files in {output.plots}")
+    about = context.manifest, context.options.network
+    written = make_plots(context.output, *about, own=PLOT.found(context))
+    console.print(f"plot: {len(written)} files in {context.output.plots}")
     return written
 
 
-PLOT = Stage(
+PLOT: Stage = Stage(
     name="plot",
     run=_run,
     reads=("label", "processes", "figures"),
@@ -64,9 +61,7 @@ def _run_report(context: Context) -> Written:
     """
     from punzinet.plots.report.page import make_report
 
-    output, shown = context.output, REPORT.before(context)
-    own = {output.root / name for one in shown for name in one.record(output).outputs}
-    times = []
+    output, times = context.output, []
     for name in (path.stem for path in output.stages.glob("*.json")):
         if name != "networks":  # which is no record
             record = Stage(name=name, run=_run_report).record(output)
@@ -77,9 +72,9 @@ def _run_report(context: Context) -> Written:
 
         parameter = context.manifest.search.resolved.parameter
         compared = compare_runs(output, OutputFolder(Path(other)), network, parameter)
-    written = make_report(
-        output, context.manifest, network, own=own, times=times, compared=compared
-    )
+    about = output, context.manifest, network
+    own = REPORT.found(context)
+    written = make_report(*about, own=own, times=times, compared=compared)
     written += compared.figures if compared else []
     console.print(f"report: open {output.report} in a browser")
     return written

@@ -85,6 +85,12 @@ class Stage:
         shown = [stage for stage in self.shows(context) if stage.has_begun(context.output)]
         return [stage for stage in (*self.after, *shown) if stage.wanted(context.manifest)]
 
+    def found(self, context: Context) -> set[Path]:
+        """The files that these stages left; InputError if one of them has not run to its end."""
+        output = context.output
+        records = (stage.record(output) for stage in self.before(context))
+        return {output.root / name for record in records for name in record.outputs}
+
     def has_run(self, output: OutputFolder) -> bool:
         """Whether its last run came to its end, whatever has changed since."""
         return self._path(output).is_file()

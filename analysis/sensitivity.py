@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -77,6 +77,36 @@ class Judged:
         write_json(path, content | entries)
 
 
+class Curve(NamedTuple):
+    """σ_min of H hypotheses, of one network or averaged over several."""
+
+    mass: FloatArray  # (H,) GeV
+    training: BoolArray  # (H,) which masses were trained on
+    sigma: FloatArray  # (H,) fb, infinite where nothing is selected
+    error: FloatArray  # (H,) fb, of the finite simulated sample, or of the mean over networks
+    limit: FloatArray  # (H,) -1 where that is an upper limit, 1 where a lower one, and 0 elsewhere
+
+    @property
+    def figure_of_merit(self) -> Self:
+        """The inverse with the same relative uncertainty: 1/σ_min in 1/fb, or back; ∞ gives 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inverse, error = 1 / self.sigma, self.error / self.sigma**2
+        seen = np.isfinite(self.sigma) & np.isfinite(inverse)
+        error = np.where(seen, error, np.inf)
+        return self._replace(sigma=inverse, error=error, limit=-self.limit)
+
+    def over(self, other: Self) -> Self:
+        """Ratio of two curves, errors as if they were independent.
+
+        It is NaN where either is infinite, or both are limits.
+        """
+        seen = np.isfinite(self.sigma) & np.isfinite(other.sigma) & (self.limit * other.limit == 0)
+        with np.errstate(invalid="ignore"):
+            ratio = np.where(seen, self.sigma / other.sigma, np.nan)
+            relative = np.hypot(self.error / self.sigma, other.error / other.sigma)
+        return self._replace(sigma=ratio, error=ratio * relative, limit=self.limit - other.limit)
+
+
 @dataclass(frozen=True, eq=False)
 class Sensitivity(Judged):
     """What several networks, by name, achieve on the same events."""
@@ -87,13 +117,11 @@ class Sensitivity(Judged):
         """Names of the networks that a loss, ``bce`` or ``punzi``, has trained."""
         return sorted(name for name in self.networks if name.split("-")[0] == loss)
 
-    def average(
-        self, networks: Sequence[str], cut: str
-    ) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Average σ_min in fb behind a kind of cut over networks, at least one.
+    def average(self, networks: Sequence[str], cut: str) -> Curve:
+        """Average σ_min behind a kind of cut over networks, at least one.
 
-        Returns (H,) means; their errors, of one network those of the finite simulated sample, else
-        standard errors of the mean; and where a mean is an upper limit, as that of any network is.
+        Errors are standard errors of the mean, of one network those of the finite simulated sample.
+        A mean is an upper limit where that of any network is.
         """
         chosen: list[Selection] = [getattr(self.networks[name], cut) for name in networks]
         sigma, error = np.array([one.sigma_min for one in chosen]), chosen[0].sigma_min_error
@@ -101,7 +129,8 @@ class Sensitivity(Judged):
         if len(chosen) > 1:
             error = np.full(len(whole), np.inf)
             error[whole] = sigma[:, whole].std(axis=0, ddof=1) / np.sqrt(len(chosen))
-        return sigma.mean(axis=0), error, whole & np.any([one.bound for one in chosen], axis=0)
+        bound = whole & np.any([one.bound for one in chosen], axis=0)
+        return Curve(self.mass, self.training, sigma.mean(axis=0), error, -1.0 * bound)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write sensitivity.json; what is infinite there is null."""

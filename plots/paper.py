@@ -21,6 +21,7 @@ from punzinet.analysis.paper.statistics import Claim, Statistics
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.saved_network import Perceptron, load_network
 from punzinet.analysis.search import RECOIL
+from punzinet.analysis.sensitivity import Curve
 from punzinet.analysis.types import FloatArray
 from punzinet.plots import style
 from punzinet.plots.network import (
@@ -30,7 +31,7 @@ from punzinet.plots.network import (
     network_figure,
     outputs_figure,
 )
-from punzinet.plots.sensitivity import BCE_OVER_ONE, Curve, Curves, ratio_figure
+from punzinet.plots.sensitivity import BCE_OVER_ONE, Curves, ratio_figure
 from punzinet.plots.training_history import COLUMNS, Evolution, loss_evolution_figure, read_history
 
 SHOWN = 0  # number of the network that is shown where figures show one

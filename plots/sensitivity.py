@@ -1,20 +1,18 @@
 """σ_min and the figure of merit (Fig. 3, 4, 7) against the mass."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.sensitivity import Curve, Sensitivity
 from punzinet.plots import style
 
-Cut = Literal["optimal", "single", "half"]
 #: Label, loss of the networks, their cut, and colour of each curve.
-CURVES: tuple[tuple[str, str, Cut, str], ...] = (
+CURVES = (
     ("BCE, best cut per mass", "bce", "optimal", style.ORANGE),
     ("Punzi-net, best cut per mass", "punzi", "optimal", style.GREY),
     ("Punzi-net, one cut", "punzi", "single", style.BLUE),
@@ -24,42 +22,6 @@ BCE_OVER_ONE = "BCE / one cut\n(ratio)"
 LIMIT_MARKERS = {-1: "v", 1: "^"}
 OPEN: dict[str, Any] = {"linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 4}
 UNSEEN = "no background"
-
-
-class Curve(NamedTuple):
-    """σ_min of H hypotheses, of one network or averaged over several."""
-
-    mass: FloatArray  # (H,) GeV
-    training: BoolArray  # (H,) which masses were trained on
-    sigma: FloatArray  # (H,) fb, infinite where nothing is selected
-    error: FloatArray  # (H,) fb, of the finite simulated sample, or of the mean over networks
-    limit: FloatArray  # (H,) -1 where that is an upper limit, 1 where a lower one, and 0 elsewhere
-
-    @classmethod
-    def of(cls, sensitivity: Sensitivity, networks: Sequence[str], cut: Cut) -> Self:
-        """Average σ_min behind a cut over networks, at least one."""
-        sigma, error, bound = sensitivity.average(networks, cut)
-        return cls(sensitivity.mass, sensitivity.training, sigma, error, -1.0 * bound)
-
-    @property
-    def figure_of_merit(self) -> Self:
-        """The inverse with the same relative uncertainty: 1/σ_min in 1/fb, or back; ∞ gives 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            inverse, error = 1 / self.sigma, self.error / self.sigma**2
-        seen = np.isfinite(self.sigma) & np.isfinite(inverse)
-        error = np.where(seen, error, np.inf)
-        return self._replace(sigma=inverse, error=error, limit=-self.limit)
-
-    def over(self, other: "Curve") -> Self:
-        """Ratio of two curves, errors as if they were independent.
-
-        It is NaN where either is infinite, or both are limits.
-        """
-        seen = np.isfinite(self.sigma) & np.isfinite(other.sigma) & (self.limit * other.limit == 0)
-        with np.errstate(invalid="ignore"):
-            ratio = np.where(seen, self.sigma / other.sigma, np.nan)
-            relative = np.hypot(self.error / self.sigma, other.error / other.sigma)
-        return self._replace(sigma=ratio, error=ratio * relative, limit=self.limit - other.limit)
 
 
 #: Curves and their colours, by label.
@@ -86,7 +48,7 @@ def figure_of_merit_figure(sensitivity: Sensitivity, parameter: str) -> Figure:
 
 def _curves(sensitivity: Sensitivity) -> Curves:
     return {
-        label: (Curve.of(sensitivity, sensitivity.of_loss(loss), cut), colour)
+        label: (sensitivity.average(sensitivity.of_loss(loss), cut), colour)
         for label, loss, cut, colour in CURVES
     }
 

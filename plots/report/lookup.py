@@ -97,13 +97,13 @@ def _selection(sensitivity: Sensitivity, loss: str, cut: str, number: str) -> li
     """
     names = sensitivity.of_loss(loss)
     chosen = getattr(sensitivity.networks[f"{loss}-{number}"], cut)
-    mean, error, bound = sensitivity.average(names, cut)
+    mean = sensitivity.average(names, cut)
     columns = {"cut": 1 / (1 + np.exp(-chosen.cut)), "efficiency": chosen.efficiency}
-    columns |= {"background": chosen.background, "mean": mean, "meanError": error}
+    columns |= {"background": chosen.background, "mean": mean.sigma, "meanError": mean.error}
     columns |= {"sigma": chosen.sigma_min, "error": chosen.sigma_min_error}
     known = {name: to_cells(column) for name, column in columns.items()}
-    known |= {"bound": chosen.bound.tolist(), "meanBound": bound.tolist()}
-    return _rows({**known, "networks": [len(names)] * len(mean)})
+    known |= {"bound": chosen.bound.tolist(), "meanBound": (mean.limit < 0).tolist()}
+    return _rows({**known, "networks": [len(names)] * len(mean.mass)})
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:

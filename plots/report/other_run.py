@@ -8,12 +8,12 @@ import numpy as np
 
 from punzinet.analysis.io.files import InputError, read_result
 from punzinet.analysis.io.output import OutputFolder, changes, command_of
-from punzinet.analysis.sensitivity import Sensitivity
+from punzinet.analysis.sensitivity import Curve, Sensitivity
 from punzinet.analysis.windows import mass_index
 from punzinet.plots import style
 from punzinet.plots.report.page import Comparison
 from punzinet.plots.report.tables import below, make_table, number
-from punzinet.plots.sensitivity import Curve, ratio_figure
+from punzinet.plots.sensitivity import ratio_figure
 
 RUNS = ("this run", "other run")
 BOUNDS = {-1: "< ", 1: "> "}  # what a ratio is whose one side is an upper limit
@@ -36,7 +36,7 @@ def compare_runs(
         )
     curves = []
     for run, rows in zip(runs, (np.flatnonzero(index >= 0), index[index >= 0]), strict=True):
-        curves.append(Curve(*(c[rows] for c in Curve.of(run, [network], "single"))))
+        curves.append(Curve(*(column[rows] for column in run.average([network], "single"))))
     ratio = curves[1].over(curves[0])
     said = [map(below, one.sigma.tolist(), one.limit < 0) for one in curves]
     ends = zip(ratio.sigma.tolist(), ratio.limit.tolist(), strict=True)

@@ -4,11 +4,11 @@ import numpy as np
 from pictures import check_figure
 
 from punzinet.plots import sensitivity as plots
-from punzinet.plots.sensitivity import Curve, sigma_min_figure
+from punzinet.plots.sensitivity import sigma_min_figure
 
 
 def test_an_infinite_sigma_is_not_drawn(make):
-    curve = Curve.of(make.sensitivity(np.random.default_rng(1)), ["bce"], "optimal")
+    curve = make.sensitivity(np.random.default_rng(1)).average(["bce"], "optimal")
     assert np.isinf(curve.sigma[-1])
     assert curve.figure_of_merit.sigma[-1] == 0
     assert np.isnan(curve.over(curve).sigma[-1])
@@ -17,7 +17,7 @@ def test_an_infinite_sigma_is_not_drawn(make):
 def test_several_networks_give_mean_and_standard_error(make):
     punzi = ("punzi-00", "punzi-01", "punzi-02")
     sensitivity = make.sensitivity(np.random.default_rng(1), names=(*punzi, "bce-00"))
-    curve = Curve.of(sensitivity, punzi, "single")
+    curve = sensitivity.average(punzi, "single")
     sigma = np.array([sensitivity.networks[name].single.sigma_min for name in punzi])
     np.testing.assert_allclose(curve.sigma, sigma.mean(axis=0))
     np.testing.assert_allclose(curve.error, sigma.std(axis=0, ddof=1) / np.sqrt(3))

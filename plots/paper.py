@@ -81,7 +81,7 @@ def _figures(
     yield "fig1_network", network_figure(networks["punzi"])
     yield "fig2_loss", loss_evolution_figure(_evolutions(output, studies))
 
-    statistics = Statistics({n: judged[n] for n in (MAIN, UNBATCHED) if n in judged})
+    statistics = Statistics(judged)
     mean = statistics.mean
     best = {"BCE": mean("bce/best_own")}
     if UNBATCHED in judged:
@@ -94,7 +94,7 @@ def _figures(
         ("fig4_sensitivity", best, False, "BCE / Punzi-net\n(ratio)"),
         ("fig7_single_cut", single, True, f"BCE / one cut\n{of_sigma}"),
     ):
-        drawn, ratios = ensemble_curves(main, statistics, variants)
+        drawn, ratios = ensemble_curves(statistics, variants)
         coloured = [*zip(ratios, COLOURS[1:], strict=False)]
         about = ratio, luminosity, RECOIL.parameter
         yield name, ratio_figure(drawn, coloured, *about, merit=merit)
@@ -104,7 +104,7 @@ def _figures(
     ):
         panels = _outputs(networks, main, events[rows], content)
         yield name, outputs_figure(panels, luminosity=luminosity, variable=RECOIL.variable)
-    curves = ensemble_curves(main, statistics, single)
+    curves = ensemble_curves(statistics, single)
     yield "published", published_figure(*curves, luminosity=luminosity)
     yield "discontinuities", discontinuities_figure(main, SHOWN, luminosity=luminosity)
 
@@ -132,18 +132,14 @@ def _outputs(
 
 
 def ensemble_curves(
-    main: Judgement, statistics: Statistics, variants: Mapping[str, FloatArray]
+    statistics: Statistics, variants: Mapping[str, FloatArray]
 ) -> tuple[Curves, list[Curve]]:
     """Curves of ensembles by label, and the first σ_min over each other one.
 
     There are (V, H) variants of mean figures of merit, see `Statistics`. Errors are those of the
     mean and of the simulated sample; ratios are without those that both share.
     """
-
-    def curve(values: FloatArray) -> Curve:
-        value, *errors = statistics.measure(values)
-        return Curve(main.mass, main.training, value, np.hypot(*errors), 0 * main.mass)
-
+    curve = statistics.curve
     curves = [curve(fom).figure_of_merit for fom in variants.values()]
     first, *others = variants.values()
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,6 +6,7 @@ Ratios are of σ_min at the same mass; above 1 the Punzi-net is better.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,29 +36,27 @@ Row = tuple[Any, ...]  # name, text, number or its variants, ends of a target
 
 def make_claims(studies: Mapping[str, Judgement]) -> dict[str, Claim]:
     """Put all claims on the judged studies, `MAIN` among them, into numbers."""
-    main = studies[MAIN]
-    known = {name: studies[name] for name in (MAIN, UNBATCHED) if name in studies}
-    about = Statistics(known), main
-    rows = [*_ratios(*about), *_single_cut(*about), *_untrained(*about), *_ensemble(*about)]
-    rows += _batches(*about) if UNBATCHED in known else ()
-    rows += [*_convergence(studies), *_smoothness(main)]
+    statistics, main = Statistics(studies), studies[MAIN]
+    parts = (_ratios, _single_cut, _untrained, _ensemble, _batches)
+    rows = chain(*(part(statistics) for part in parts), _convergence(studies), _smoothness(main))
     claims = {}
     for name, text, number, *target in rows:
-        measured = number if isinstance(number, Measured) else about[0].measure(number)
+        measured = number if isinstance(number, Measured) else statistics.measure(number)
         claims[name] = Claim.of(text, measured, *target)
     return claims
 
 
-def _regions(main: Judgement) -> dict[str, BoolArray]:
-    return {name: (main.mass > low) & (main.mass <= high) for name, _, low, high, _ in REGIONS}
+def _regions(mass: FloatArray) -> dict[str, BoolArray]:
+    return {name: (mass > low) & (mass <= high) for name, _, low, high, _ in REGIONS}
 
 
-def _ratios(statistics: Statistics, main: Judgement) -> Iterator[Row]:
-    claim, regions = "bce_best_over_punzi_single", _regions(main)
+def _ratios(statistics: Statistics) -> Iterator[Row]:
+    claim, regions = "bce_best_over_punzi_single", _regions(statistics.mass)
     for name, words, _, _, target in REGIONS:
         text = "σ_min of BCE at its best cuts over the Punzi-net at one cut, geometric mean over "
         text += "{}trained masses " + words
-        trained, others = regions[name] & main.training, regions[name] & ~main.training
+        trained = regions[name] & statistics.training
+        others = regions[name] & ~statistics.training
         if trained.any():
             yield f"{claim}_{name}", text.format(""), statistics.ratio(*OVER, trained), target
         if others.any():
@@ -66,38 +65,38 @@ def _ratios(statistics: Statistics, main: Judgement) -> Iterator[Row]:
             text = f"the same at the worst trained mass {words}"
             yield f"{claim}_worst_{name}", text, statistics.ratio(*OVER, trained, np.min), 1.0
     for mass, bce_sigma, punzi_sigma in PUBLISHED:
-        at = np.isclose(main.mass, mass)
+        at = np.isclose(statistics.mass, mass)
         if at.any():
             text = f"the same at {mass:g} GeV; published: {bce_sigma / punzi_sigma:.2f}"
             yield f"{claim}_at_{mass:g}_gev", text, statistics.ratio(*OVER, at)
 
 
-def _single_cut(statistics: Statistics, main: Judgement) -> Iterator[Row]:
+def _single_cut(statistics: Statistics) -> Iterator[Row]:
     text = "σ_min of the Punzi-net at one cut over that at its best cuts, "
-    curves, name = ("punzi/single", "punzi/best", main.training), "punzi_single_over_best_"
+    name, curves = "punzi_single_over_best_", ("punzi/single", "punzi/best", statistics.training)
     mean, worst = "geometric mean over trained masses", "at the worst trained mass"
     yield f"{name}mean", text + mean, statistics.ratio(*curves), None, 1.05
     yield f"{name}worst", text + worst, statistics.ratio(*curves, np.max), None, 1.15
     text = "σ_min of the Punzi-net at an output of 0.5 over that at its best single cut, mean over "
-    half = statistics.ratio("punzi/half", "punzi/single", main.training)
+    half = statistics.ratio("punzi/half", "punzi/single", statistics.training)
     yield "punzi_half_over_single_mean", text + "trained masses", half
 
 
-def _untrained(statistics: Statistics, main: Judgement) -> Iterator[Row]:
-    trained = main.mass[main.training]
-    inner = ~main.training & (main.mass > trained[0]) & (main.mass < trained[-1])
+def _untrained(statistics: Statistics) -> Iterator[Row]:
+    mass, training = statistics.mass, statistics.training
+    inner = ~training & (mass > mass[training][0]) & (mass < mass[training][-1])
     if not inner.any():
         return
     at = "at masses not trained on over the trend of the trained ones, geometric mean"
-    where = main.mass, main.training, inner
-    punzi, bce = (statistics.over_trend(curve, *where) for curve in ("punzi/single", "bce/best"))
+    punzi, bce = (statistics.over_trend(curve, inner) for curve in ("punzi/single", "bce/best"))
     text = f"σ_min of the Punzi-net at one cut {at}"
     yield "punzi_single_untrained_over_trend", text, punzi, 0.97, 1.03
     text = f"σ_min of BCE at interpolated best cuts {at}"
     yield "bce_best_untrained_over_trend", text, bce
 
 
-def _ensemble(statistics: Statistics, main: Judgement) -> Iterator[Row]:
+def _ensemble(statistics: Statistics) -> Iterator[Row]:
+    trained = statistics.training
     curves = {"bce_best": "bce/best", "punzi_best": "punzi/best", "punzi_single": "punzi/single"}
     relative = "relative standard deviation over networks of the figure of merit"
     for claim, text, number in (
@@ -106,23 +105,25 @@ def _ensemble(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     ):
         for name, curve in curves.items():
             at = f"{name.replace('_', ' at ')} cut, mean over trained masses"
-            yield f"{name}_{claim}", f"{text}, {at}", number(curve, main.training)
-
-    bce, punzi = (statistics.spread(curve, main.training) for curve in ("bce/best", "punzi/best"))
+            yield f"{name}_{claim}", f"{text}, {at}", number(curve, trained)
+    bce, punzi = (statistics.spread(curve, trained) for curve in ("bce/best", "punzi/best"))
     compared = np.divide(bce, punzi, out=np.full(bce.shape, np.nan), where=punzi > 0)
     text = "spread over networks of BCE over that of the Punzi-nets, both at best cuts"
     yield "bce_over_punzi_spread", text, compared, 1.0
 
 
-def _batches(statistics: Statistics, main: Judgement) -> Iterator[Row]:
+def _batches(statistics: Statistics) -> Iterator[Row]:
+    if UNBATCHED not in statistics.studies:
+        return
+    mass, trained = statistics.mass, statistics.training
     text = (
         "σ_min of the Punzi-net trained without batches over that with batches, both at best "
         "cuts, geometric mean over trained masses"
     )
     for name, words, masses, *target in (
-        ("", "", main.training, 1.0),
-        ("_below_4_gev", " up to 4 GeV", main.training & (main.mass <= 4)),
-        ("_above_4_gev", " above 4 GeV", main.training & (main.mass > 4)),
+        ("", "", trained, 1.0),
+        ("_below_4_gev", " up to 4 GeV", trained & (mass <= 4)),
+        ("_above_4_gev", " above 4 GeV", trained & (mass > 4)),
     ):
         if masses.any():
             number = statistics.ratio("punzi/best", "punzi/best", masses, study=UNBATCHED)
@@ -186,7 +187,7 @@ def effects(studies: Sequence[Study], judged: Mapping[str, Judgement]) -> dict[s
 
 def _of_recipe(statistics: Statistics, main: Judgement) -> Iterator[Row]:
     """Numbers of a recipe, at the masses that the unchanged one trained on."""
-    trained, regions = main.training, _regions(main)
+    trained, regions = main.training, _regions(main.mass)
     for one in OVER:
         yield one, f"mean σ_min in fb, {one}", statistics.mean_sigma(one, trained)
     for name, words, *_ in REGIONS:
@@ -221,33 +222,31 @@ def curve_rows(output: OutputFolder) -> list[CurveRow]:
     """
     if (judged := output.study(MAIN).judgement).exists():
         judgement = Judgement.read(judged)
-        mass, statistics = judgement.mass, Statistics({MAIN: judgement})
+        statistics = Statistics({MAIN: judgement})
         whose = f"mean of {len(judgement.converged)} networks"
         with np.errstate(divide="ignore"):
-            measured = [statistics.measure(1 / statistics.mean(curve)) for curve in OVER]
-        curves = [(sigma, np.hypot(*errors)) for sigma, *errors in measured]
+            bce, punzi = (statistics.curve(1 / statistics.mean(name)) for name in OVER)
     elif output.sensitivity.exists():
-        sensitivity = Sensitivity.read(output.sensitivity)
-        mass, networks, whose = sensitivity.mass, sensitivity.networks, "one network"
-        bce, punzi = (networks[sensitivity.of_loss(loss)[0]] for loss in ("bce", "punzi"))
-        cuts = bce.optimal, punzi.single
-        curves = [(one.sigma_min, one.sigma_min_error) for one in cuts]
+        sensitivity, whose = Sensitivity.read(output.sensitivity), "one network"
+        bce = sensitivity.average(sensitivity.of_loss("bce")[:1], "optimal")
+        punzi = sensitivity.average(sensitivity.of_loss("punzi")[:1], "single")
     else:
         return []
-    unit = common_scale(mass, *(sigma for sigma, _ in curves))
+    unit = common_scale(bce.mass, bce.sigma, punzi.sigma)
     if not np.isfinite(unit):
         return []
     note = f"{whose}; in the published unit, {unit:.4g} fb by a fit to both curves"
     kinds = (
-        ("bce", "trained with cross-entropy, best cut for each mass chosen on other events"),
-        ("punzi", "Punzi-net, one cut"),
+        ("bce", "trained with cross-entropy, best cut for each mass chosen on other events", bce),
+        ("punzi", "Punzi-net, one cut", punzi),
     )
     rows: list[CurveRow] = []
     for at, *published in PUBLISHED:
-        (i,) = mass_index(mass, np.array([at])).tolist()
-        for (kind, meaning), value, curve in zip(kinds, published, curves, strict=True):
+        (i,) = mass_index(bce.mass, np.array([at])).tolist()
+        for (kind, meaning, curve), value in zip(kinds, published, strict=True):
             ours, error = (
-                float(x[i]) / unit if i >= 0 and np.isfinite(x[i]) else None for x in curve
+                float(x[i]) / unit if i >= 0 and np.isfinite(x[i]) else None
+                for x in (curve.sigma, curve.error)
             )
             name, title = f"sigma_min_{kind}_{at:g}_GeV", f"sigma_min at {at:g} GeV, {kind}"
             rows.append((name, title, value, ours, error, f"{meaning}; {note}"))

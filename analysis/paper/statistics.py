@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from punzinet.analysis.paper.judgement import Judgement
-from punzinet.analysis.paper.studies import MAIN
+from punzinet.analysis.paper.studies import MAIN, UNBATCHED
+from punzinet.analysis.sensitivity import Curve
 from punzinet.analysis.types import BoolArray, FloatArray
 
 
@@ -69,10 +70,13 @@ class Statistics:
     """
 
     def __init__(self, studies: Mapping[str, Judgement]) -> None:
-        self._studies = studies
-        self._networks = {name: len(study.converged) for name, study in studies.items()}
-        first, *_ = studies.values()  # all have as many replicas
-        replicas = (a for key, a in first.arrays.items() if key.endswith("/replicas"))
+        """Of judged studies by name take the main one and, if it is there, the unbatched one."""
+        main = studies[MAIN]
+        self.mass, self.training = main.mass, main.training
+        self.studies = {name: studies[name] for name in (MAIN, UNBATCHED) if name in studies}
+        self._networks = {name: len(study.converged) for name, study in self.studies.items()}
+        # All studies have as many replicas.
+        replicas = (a for key, a in main.arrays.items() if key.endswith("/replicas"))
         self._replicas = next(replicas).shape[1]
 
     def measure(self, values: FloatArray) -> Measured:
@@ -88,6 +92,11 @@ class Statistics:
             of_sample = np.mean((replicas - value) ** 2, axis=0)
         squares = (np.where(np.isfinite(one), one, np.nan) for one in (of_networks, of_sample))
         return Measured(value[0], *map(np.sqrt, squares))
+
+    def curve(self, values: FloatArray) -> Curve:
+        """Numbers at all masses from their (V, H) variants, with the errors of both kinds."""
+        value, *errors = self.measure(values)
+        return Curve(self.mass, self.training, value, np.hypot(*errors), np.zeros(len(value)))
 
     def mean(self, curve: str, study: str = MAIN) -> FloatArray:
         """Mean over networks of ``<loss>/<kind>`` of a study, (V, H)."""
@@ -124,10 +133,9 @@ class Statistics:
             values.append(np.mean(fom[:, masses].std(axis=0, ddof=1) / mean) if known else np.nan)
         return np.array(values)
 
-    def over_trend(
-        self, curve: str, mass: FloatArray, training: BoolArray, masses: BoolArray
-    ) -> FloatArray:
+    def over_trend(self, curve: str, masses: BoolArray) -> FloatArray:
         """Geometric mean of σ_min over what lies between trained neighbours, logarithmically."""
+        mass, training = self.mass, self.training
         with np.errstate(divide="ignore", invalid="ignore"):
             sigma = -np.log(self.mean(curve))
             trend = [np.interp(mass[masses], mass[training], row[training]) for row in sigma]
@@ -136,7 +144,7 @@ class Statistics:
 
     def _variants(self, curve: str, study: str) -> Iterator[FloatArray]:
         """(N, H) of each variant, 0 where σ_min is infinite."""
-        ends = (self._studies[study].arrays[f"{curve}/{end}"] for end in ("sigma", "replicas"))
+        ends = (self.studies[study].arrays[f"{curve}/{end}"] for end in ("sigma", "replicas"))
         fom, others = (np.divide(1, a, out=np.zeros(a.shape), where=np.isfinite(a)) for a in ends)
         yield fom
         for name, networks in self._networks.items():

@@ -44,7 +44,7 @@ def ensemble(**factors):
     main = Judgement(MASS, np.arange(87) % 2 == 0, np.ones(5, bool), arrays)
     statistics = Statistics({MAIN: main})
     variants = {name: statistics.mean(name) for name in factors}
-    return paper.ensemble_curves(main, statistics, variants)
+    return paper.ensemble_curves(statistics, variants)
 
 
 def evolutions():

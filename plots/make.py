@@ -142,18 +142,12 @@ class _Run:
         self, events: TensorEvents, logit: FloatArray, backgrounds: Sequence[str]
     ) -> FloatArray:
         """Ends (2, H) of the cuts that are about as good as the best, by all events."""
-        windows, process = self.windows, np.full(len(logit), SIGNAL)
+        process = np.full(len(logit), SIGNAL)
         for i, name in enumerate(backgrounds):
             process[events.process == name] = i
-        # As `Windows.assign` finds them; what is compiled for that takes longer to load here.
-        start = np.searchsorted(windows.high, events.variable, side="right")
-        stop = np.searchsorted(windows.low, events.variable, side="left")
-        own = windows.index_of(events.mass)
-        inside = (start <= own) & (own < stop)
-        own *= inside
-        start, stop = np.where(events.signal, (own, own + inside), (start, stop))
-        size = {"processes": len(backgrounds), "hypotheses": len(windows)}
-        ranked = RankedEvents.rank(logit, events.weight, process, start, stop, **size)
+        size = {"processes": len(backgrounds), "hypotheses": len(self.windows)}
+        columns = events.weight, process, events.start, events.stop
+        ranked = RankedEvents.rank(logit, *columns, **size)
         about = self.sensitivity.figure_of_merit, self.sensitivity.luminosity, backgrounds
         return nearly_best_cuts(ranked, TOLERANCE, *about)
 

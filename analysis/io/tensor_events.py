@@ -31,6 +31,8 @@ class TensorEvents:
     variable: FloatArray  # of the windows, in its unit
     weight: FloatArray  # efficiencies for signal, events at the target luminosity for background
     fold: IntArray
+    start: IntArray  # first window, of all hypotheses, that holds the event; of signal only its own
+    stop: IntArray  # one past the last
 
     def __getitem__(self, rows: BoolArray | IntArray) -> "TensorEvents":
         """The same columns of some of the events."""
@@ -68,7 +70,8 @@ def read_tensor_events(
     Read are all events in windows, or those of one fold, and if asked for those `between` windows.
     """
     names, variable = search.feature_names, search.variable.name
-    columns = [*names, "process", "mass", variable, "weight", "fold"]
+    others = variable, "weight", "fold", "window_start", "window_stop"
+    columns = [*names, "process", "mass", *others]
     rows = pc.scalar(True) if fold is None else pc.field("fold") == fold
     tables: list[pa.Table] = []
     for path in tensor_paths(folder):
@@ -81,8 +84,7 @@ def read_tensor_events(
     coded = table["process"].combine_chunks().dictionary_encode()
     process = np.array(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy()]
     mass = table["mass"].fill_null(np.nan).to_numpy()
-    others = (table[name].to_numpy() for name in (variable, "weight", "fold"))
-    return TensorEvents(search, features, process, mass, *others)
+    return TensorEvents(search, features, process, mass, *(table[n].to_numpy() for n in others))
 
 
 def tensor_paths(folder: Path, pattern: str = "*/*.parquet") -> list[Path]:

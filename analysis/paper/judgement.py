@@ -186,10 +186,9 @@ def _sums(events: tuple[Any, ...], cut: FloatArray, processes: int) -> FloatArra
     logit, weight, process, start, stop, counts = events
     sums = np.zeros((processes + 1, len(cut), counts.shape[1]))
     for i in range(len(logit)):
-        row = process[i] if process[i] >= 0 else processes
         for window in range(start[i], stop[i]):
             if logit[i] >= cut[window]:
-                target = sums[row, window]
+                target = sums[process[i], window]  # of signal, -1, the last row
                 for r in range(counts.shape[1]):
                     target[r] += weight[i] * counts[i, r]
     return sums

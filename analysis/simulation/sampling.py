@@ -177,12 +177,11 @@ def simulate_batch(
     generated = generated.pick(weight > 0)
     weight = left = generated.weight * (batch.exposure if exposed else 1.0)
     counts.step("generated", weight)
-    seen, ratio = detector.visibility(generated).T, np.ones(len(weight))
+    seen = detector.visibility(generated).T
     others = seen if varied is None else varied.visibility(generated).T
     for step, passed, other in zip(VISIBILITY, seen, others, strict=True):
         left = weight * (luck < passed if signal else passed)
-        if varied is not None:
-            ratio = np.divide(other, passed, out=np.zeros(len(weight)), where=passed > 0)
+        ratio = np.divide(other, passed, out=np.zeros(len(weight)), where=passed > 0)
         counts.step(step, left * ratio)
     visible = left > 0
     generated, left, ratio = generated.pick(visible), left[visible], ratio[visible]

@@ -8,7 +8,7 @@ import itertools
 import secrets
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from punzinet.analysis.io.output import OutputFolder, provenance
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.peak_fit import fit_peak, peak_edges
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.analysis.windows import Windows, windows_from_fits
 from punzinet.processors import candidates, duplicates
 from punzinet.processors.datasets import Chunk, DatasetInfo, by_dataset
@@ -37,6 +37,8 @@ from punzinet.processors.runs.reading import Reading, open_reading
 ROWS_PER_EVENT: Final = 50
 #: Standard deviations by which a sum of weights may be too large: it is one of many masses.
 FLUCTUATION: Final = 5.0
+#: So many impossible entries, each in a file in which most are, have another unit or frame.
+FEWEST: Final = 10
 #: An event is reported that makes this share of its dataset, and weighs so many times the mean.
 HEAVY, UNLIKE = 0.05, 10.0
 _UNUSABLE = (
@@ -126,9 +128,9 @@ def _make_tensors(reading: Reading, processor: FeatureProcessor) -> dict[Chunk, 
 def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, Any]) -> None:
     """Refuse datasets, by the results of a `PeakProcessor` or `FeatureProcessor` for their chunks.
 
-    InputError if a weight is negative or too large, all are zero or missing, most events are
-    impossible, not one entry is usable, or rows have the identity of one event that cannot all be
-    of it.
+    InputError if a weight is negative or too large, all are zero or missing, most events of a file
+    are impossible, not one entry is usable, or rows have the identity of one event that cannot all
+    be of it.
     """
     for name, own in by_dataset(chunks).items():
         (read, *others) = candidates.merge_cutflows(part["cutflow"] for part in own.values())
@@ -138,11 +140,12 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
         # Signal of no hypothesis weighs nothing; squares of what weighs less than this may be zero.
         least = read["entries"] / candidates.LARGEST
         weightless = read["weight"] <= least and candidates.NO_HYPOTHESIS not in counts
-        negative, large, impossible = sum(part["odd"] for part in own.values())
-        impossible *= 2 * impossible > read["entries"]  # else they may be badly measured
+        by_file = [[*of] for _, of in itertools.groupby(own, lambda chunk: chunk.file)]
+        odd = _odd_by_file(chunks, by_file)
+        negative, large, impossible = odd.sum(axis=0)
         branch = datasets[name].columns.get("weight", "which no branch has")
         variable, hint = datasets[name].search.variable.name, "are momenta in GeV, `missing` said?"
-        first = next((chunk for chunk, part in own.items() if part["odd"].any()), next(iter(own)))
+        first = by_file[np.argmax(odd.any(axis=1))][0].file
         for count, problem in (
             (negative, f"have a negative weight ({branch}), with which nothing can be trained"),
             (large, f"have a weight ({branch}) of {candidates.LARGEST:g} or more once scaled"),
@@ -153,17 +156,30 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
             if count:
                 raise files.InputError(
                     f"Dataset {name}: {count} of its {read['entries']} entries {problem}, first in "
-                    f"{first.file}; correct its branches, or leave it out."
+                    f"{first}; correct its branches, or leave it out."
                 )
-        for file, group in itertools.groupby(own, lambda chunk: chunk.file):
-            rows = np.array([[chunk.entries, own[chunk].get("further", 0)] for chunk in group])
+        for parts in by_file:
+            rows = np.array([[chunk.entries, chunks[chunk].get("further", 0)] for chunk in parts])
             entries, further = rows.sum(axis=0)
             if entries > ROWS_PER_EVENT * (entries - further):
                 raise files.InputError(
-                    f"Dataset {name}: the {entries} entries of {file} are {entries - further} "
-                    "events by their experiment, run, event and production number; correct these "
-                    "branches, which have to tell events apart."
+                    f"Dataset {name}: the {entries} entries of {parts[0].file} are "
+                    f"{entries - further} events by their experiment, run, event and production "
+                    "number; correct these branches, which have to tell events apart."
                 )
+
+
+def _odd_by_file(chunks: Mapping[Chunk, Any], by_file: Sequence[Sequence[Chunk]]) -> IntArray:
+    """``odd`` of the chunks of each file, (F, 3), by the results of `check_numbers`.
+
+    Impossible entries count where most of a file are: others may be badly measured, and so may a
+    few that are all of theirs.
+    """
+    odd = np.array([sum(chunks[chunk]["odd"] for chunk in parts) for parts in by_file])
+    entries = np.array([sum(chunk.entries for chunk in parts) for parts in by_file])
+    odd[:, 2] *= 2 * odd[:, 2] > entries
+    odd[:, 2] *= odd[:, 2].sum() >= min(FEWEST, entries.sum() / 2)
+    return odd
 
 
 def _check_efficiencies(

@@ -187,6 +187,30 @@ def test_background_that_no_window_holds_is_said(run, tmp_path):
     assert "tautau: none of its entries lies in a window" in said
 
 
+def test_one_file_of_several_that_has_another_unit_is_refused(tmp_path):
+    """Of all files it may be a small part; a few badly measured entries may be all of a file."""
+
+    def files_of(seeds, n, scale):
+        events = {name: make_events(2 + seed, n) for seed, name in enumerate(seeds)}
+        paths = [
+            write_ntuple(tmp_path / f"{name}.root", own | {of: scale * own[of] for of in MOMENTA})
+            for name, own in events.items()
+        ]
+        return [*map(str, paths)]
+
+    write_ntuple(tmp_path / "signal.root", make_signal(1, N))
+    signal = {"files": [str(tmp_path / "signal.root")], "generated": N}
+    good, few = files_of("ab", 450, 1), files_of("cdefg", 1, 1e3)
+    output, serial = OutputFolder(tmp_path / "output"), Execution("iterative", 1)
+    small = make_manifest({"signal": signal, "tautau": {"files": good + few}})
+    run_features(small, output, serial)
+    wrong = good + files_of("h", 100, 1e3)
+    mixed = make_manifest({"signal": signal, "tautau": {"files": wrong}})
+    sentence = r"tautau: 100 of its 1000 entries have a m2_recoil that none .*first in .*h\.root"
+    with pytest.raises(InputError, match=sentence):
+        run_features(mixed, output, serial)
+
+
 @pytest.mark.parametrize("value", [-999.0, 9999.0, -1e10])
 def test_a_number_that_may_stand_for_a_missing_one_is_counted_unless_it_is_said(run, value):
     def said(**settings):

@@ -114,18 +114,23 @@ class Columns:
         InputError if one is so near a hypothesis that it must have been meant.
         """
         of = self.dataset
-        if not of.is_signal or of.mass is not None:
-            one = mass_index(of.hypotheses, np.array([of.mass])) if of.is_signal else -1
-            return np.full(len(self.events), one)
-        mass = self.read("generated_mass")
+        if not of.is_signal:
+            return np.full(len(self.events), -1)
+        if of.mass is None:
+            mass = self.read("generated_mass")
+        else:
+            mass = np.full(len(self.events), of.mass)
         own = mass_index(of.hypotheses, mass)
         beside = mass[own < 0]
         near = beside[mass_index(of.hypotheses, beside, NEAR) >= 0]
         if len(near):
+            said, advice = "`mass`", "correct it"
+            if of.mass is None:
+                said = self.branches["generated_mass"]
+                advice += ", or give each mass a dataset of its own with `mass`"
             raise InputError(
-                f"Dataset {of.name}: {len(near)} entries of {self.chunk.file} have "
-                f"{self.branches['generated_mass']} = {near[0]:.9g} GeV, nearly a mass of "
-                "`hypotheses`; correct it, or give each mass a dataset of its own with `mass`."
+                f"Dataset {of.name}: {len(near)} entries of {self.chunk.file} have {said} = "
+                f"{near[0]:.9g} GeV, nearly a mass of `hypotheses`; {advice}."
             )
         return own
 

@@ -69,6 +69,9 @@ def test_signal_is_scaled_to_one_generated_event_of_its_mass():
     events = make_events(1, 6, np.arange(1, 7, dtype=np.float32))
     assert read(events, "signal").hypothesis.tolist() == [0, 1, 2, 3, 4, 5]
     assert read(make_events(1, 5), "signal", mass=3.0).hypothesis.tolist() == [2] * 5
+    assert read(make_events(1, 5), "signal", mass=3.5).hypothesis.tolist() == [-1] * 5
+    with pytest.raises(InputError, match=r"5 entries .* have `mass` = 3\.00001 GeV, nearly a mass"):
+        read(make_events(1, 5), "signal", mass=3.00001)
 
 
 @pytest.mark.parametrize(

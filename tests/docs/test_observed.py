@@ -18,6 +18,7 @@ SETTINGS = {
     "hypotheses": {"masses": MASSES},
     "limits": {"experiments": 100},
     "training": {"finish": 5, "pretraining": {"epochs": 10}, "punzi": {"epochs": 10}},
+    "systematics": {"rate": {"normalisation": {"tautau": 0.1}}},
 }
 REHEARSAL, UNBLINDING, BLINDED = blocks("sh", ROOT / "docs" / "observed.md")
 
@@ -64,7 +65,10 @@ def test_the_commands_of_the_page_rehearse_open_the_box_and_close_it(output):
     assert set(drawn(output)) == {"observed_p_value", "observed_cross_section"}
     for text in drawn(output).values():
         assert "Pseudo-data (Simulation)" in text
-    assert "Pseudo-data of background" in output.report.read_text()
+    page = output.report.read_text()
+    assert "Pseudo-data of background" in page
+    assert "Systematic effects behind the single cut" in page
+    assert page.count("By exact Poisson sums where not said") == 1  # below the limits alone
     assert "limits: pseudo-data is observed (--inject 2.5:3fb)." in punzinet("status")
     hidden = r"has hidden data; .* run `punzinet features --unblind` first"
     with pytest.raises(InputError, match=hidden):

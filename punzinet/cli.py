@@ -97,7 +97,9 @@ def status(context: Context) -> None:
             why += stage.failure(folder)
         failures += [f"{stage.name}: {one}" for one in why]
         state = _state(stage, context, holder, damaged, failed=bool(why))
-        if stage.name in CHAIN or state not in (NOT_RUN, NOTHING):
+        # What a command of the chain runs besides is waited for, where it is wanted.
+        optional = (NOTHING,) if stage.command in CHAIN else (NOT_RUN, NOTHING)
+        if stage.name in CHAIN or state not in optional:
             stages.add_row(stage.name, state)
     console.print(stages)
     if chunks.row_count:

@@ -168,6 +168,8 @@ def test_data_is_blinded_until_unblinding_is_asked_for(folder, ntuples):
     data = {"process": "data", "files": [str(path)], "luminosity": 30}
     manifest = make_manifest({**ntuples, "runs": data}, features={"chunk_size": 2000})
     write_manifest(folder / "data_manifest.yaml", manifest)
+    said = punzinet("status").output
+    assert re.search(r"features +│ finished +│\n│ data +│ not run", said)
     said = features().output
     assert "features: up to date" in said
     assert "Blinded: only 10 % of the data is seen; --unblind shows all." in said

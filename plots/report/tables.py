@@ -190,14 +190,15 @@ def completeness_table(caption: str, content: Any) -> list[Table]:
     Data also says what became of them. Each dataset has a line, and each file where it has several.
     What counts more than once has a table of its own.
     """
-    datasets = content["datasets"]
+    datasets, gone = content["datasets"], content.get("missing", [])
     fates = [name for name in FATES if any(name in one for one in datasets.values())]
     rows: list[list[Any]] = []
     for name, dataset in datasets.items():
-        twice = dataset["duplicates"]
+        twice, missing = dataset["duplicates"], [row for row in gone if row["dataset"] == name]
         became = [dataset.get(fate) for fate in fates]
-        rows.append([name, "all", *_complete(dataset), *became, twice["events"]])
-        for file in dataset["files"] if len(dataset["files"]) > 1 else ():
+        rows.append([name, "all", *_complete(dataset, missing), *became, twice["events"]])
+        files = [*dataset["files"], *missing]
+        for file in files if len(files) > 1 else ():
             named = Cell(Path(file["file"]).name, file["file"])
             copies = twice["by_file"].get(file["file"], 0)
             rows.append(["", named, *_complete(file), *[""] * len(fates), copies])
@@ -280,9 +281,12 @@ def optimism_table(sensitivity: Sensitivity) -> Table:
     return make_table(caption, ["network", *parts, last, *(f"{last} / {p}" for p in parts)], rows)
 
 
-def _complete(counts: Mapping[str, Any]) -> list[Any]:
+def _complete(counts: Mapping[str, Any], missing: Sequence[Any] = ()) -> list[Any]:
+    """Entries of a dataset or a file, and whether they are all; a file may itself be missing."""
+    if "reason" in counts:
+        return [0, 0, counts["entries"], _verdict(False, no="missing", why=counts["reason"])]
     read, present, expected = (counts[key] for key in ("read", "present", "expected"))
-    whole = read == present and expected in {None, present}
+    whole = read == present and expected in {None, present} and not missing
     return [read, present, expected, _verdict(whole, "complete", "incomplete")]
 
 

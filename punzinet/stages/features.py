@@ -141,7 +141,9 @@ def _run(context: Context, stage: str = "features") -> Written:
     written = run_features(manifest, output, context.execution, stage, **context.reading)
     tensors, cutflow, complete = output.features(stage)
     say_cutflow(cutflow, manifest)
-    for line in read_json(complete, "punzinet features")["twice"]:
+    found = read_json(complete, "punzinet features")
+    missing = [f"Allowed to be missing: {row['reason']}" for row in found.get("missing", [])]
+    for line in [*missing, *found["twice"]]:
         console.print(line, style="yellow", soft_wrap=True)
     windows = ""
     if stage == "data":

@@ -111,6 +111,14 @@ def test_events_that_count_twice_are_said_at_the_end_and_in_the_status(folder):
         assert re.search(r"Dataset tautau: \S+ repeats 7000 events .* 50 fb⁻¹; take copies", said)
 
 
+def test_files_that_may_be_missing_are_named_at_the_end_and_in_the_status(folder, ntuples):
+    tautau = {"files": [str(ntuples["tautau"]), "gone.root"], "entries": 10_000}
+    manifest = make_manifest({**ntuples, "tautau": tautau})
+    write_manifest(folder / "data_manifest.yaml", manifest)
+    for said in (features("--allow-missing").output, punzinet("status").output):
+        assert "llowed to be missing: Dataset tautau: gone.root is not there" in said
+
+
 def test_a_dry_run_says_why_and_does_nothing(folder):
     said = features("--dry-run").output
     assert said == "features: would run because it has not run to its end\n"

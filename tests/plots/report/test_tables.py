@@ -111,6 +111,13 @@ def test_entries_that_are_read_and_there_twice_and_what_became_of_data():
     whole, first, _ = table(runs=dataset(100, 100, kept=12, rejected=8, blinded=180))
     assert whole == "runs all 200 complete 12 8 180 0"
     assert first == " run0.root 100 complete    0"
+    gone = {"dataset": "tautau", "file": "/data/run1.root", "entries": 70, "reason": "It is gone."}
+    content = {"datasets": {"tautau": dataset(100), "mumu": dataset(100)}, "missing": [gone]}
+    (found,) = tables.completeness_table("Entries", content)
+    whole, there, missing, other = ([cell.text for cell in row[1:6]] for row in found.rows)
+    assert whole == ["all", "100", "100", "–", "incomplete"]
+    assert (there[-1], other[-1]) == ("complete", "complete")
+    assert missing == ["run1.root", "0", "0", "70", "missing"]
     content = {"datasets": {"tautau": dataset(100)}, "twice": ["Dataset tautau repeats itself."]}
     _, (caption, _, ((cell,),)) = tables.completeness_table("Entries", content)
     assert (caption, cell.text) == ("What may count wrongly", "Dataset tautau repeats itself.")

@@ -41,6 +41,9 @@ FLUCTUATION: Final = 5.0
 FEWEST: Final = 10
 #: An event is reported that makes this share of its dataset, and weighs so many times the mean.
 HEAVY, UNLIKE = 0.05, 10.0
+#: A file of which nothing is kept is reported, if so much would be were it like others: no chance.
+LOST: Final = 20
+_UNFIT = candidates.NO_HYPOTHESIS, candidates.BLINDED
 _UNUSABLE = (
     *(candidates.FURTHER, candidates.SEVERAL, candidates.SAME_CHARGE),
     *(candidates.NOT_FINITE, candidates.NOT_FINITE_COLUMN),
@@ -90,17 +93,13 @@ def run_features(
     fates, complete, remarks = {}, {}, chosen.remarks
     shared = _shared_files(() if stage == "variations" else reading.files, output.completeness)
     for name, parts in by_dataset(chunks).items():
-        dataset, kept = datasets[name], counts[name]["cutflow"][-1]
+        dataset = datasets[name]
         fates[name] = _fates(dataset, counts[name], chosen)
         complete[name] = _completeness(dataset, reading, parts, counts[name]["cutflow"])
         about, masses = (dataset, parts), chosen.masses_of(name)
         remarks += duplicates.say_twice(*about, shared[name], chosen.luminosity_of(name), masses)
-        remarks += _say_heavy(*about, kept, masses)
-        if not (dataset.is_signal or dataset.is_data or kept["entries"]):
-            remarks.append(
-                f"Dataset {name}: none of its entries lies in a window, so it is no background to "
-                "anything; see to it that its momenta and beams are in GeV."
-            )
+        remarks += _say_heavy(*about, counts[name]["cutflow"][-1], masses)
+        remarks += _say_lost(*about)
     files.write_json(written[0], {"provenance": settings, "datasets": fates})
     written += write_cutflow(written[0], fates)
     content: dict[str, Any] = {"provenance": settings, "datasets": complete, "twice": remarks}
@@ -129,8 +128,7 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
     """Refuse datasets, by the results of a `PeakProcessor` or `FeatureProcessor` for their chunks.
 
     InputError if a weight is negative or too large, all are zero or missing, most events of a file
-    are impossible, not one entry is usable, or rows have the identity of one event that cannot all
-    be of it.
+    are impossible, no entry is usable, or rows have one identity that cannot all be of one event.
     """
     for name, own in by_dataset(chunks).items():
         (read, *others) = candidates.merge_cutflows(part["cutflow"] for part in own.values())
@@ -170,10 +168,9 @@ def check_numbers(datasets: Mapping[str, DatasetInfo], chunks: Mapping[Chunk, An
 
 
 def _odd_by_file(chunks: Mapping[Chunk, Any], by_file: Sequence[Sequence[Chunk]]) -> IntArray:
-    """``odd`` of the chunks of each file, (F, 3), by the results of `check_numbers`.
+    """``odd`` of the chunks of each file, (F, 3); impossible entries only where most of it are.
 
-    Impossible entries count where most of a file are: others may be badly measured, and so may a
-    few that are all of theirs.
+    Others may be badly measured, and so may a few that are all of their file.
     """
     odd = np.array([sum(chunks[chunk]["odd"] for chunk in parts) for parts in by_file])
     entries = np.array([sum(chunk.entries for chunk in parts) for parts in by_file])
@@ -326,6 +323,27 @@ def _say_heavy(
         "kept" + " of its mass" * dataset.is_signal + "; all that is quoted depends on whether it "
         "trains or judges. Leave it out, or make events whose weights are more alike."
     ]
+
+
+def _say_lost(dataset: DatasetInfo, chunks: Mapping[Chunk, Any]) -> list[str]:
+    """Sentences if nothing of a background is kept, or nothing of a file, unlike of others."""
+    fit, kept = Counter[str](), Counter[str]()
+    for chunk, part in chunks.items():
+        unfit = sum(line["entries"] for line in part["cutflow"] if line["step"] in _UNFIT)
+        fit[chunk.file] += chunk.entries - unfit
+        kept[chunk.file] += part["cutflow"][-1]["entries"]
+    share = kept.total() / max(fit.total(), 1)
+    if not (share or dataset.is_signal or dataset.is_data):
+        return [
+            f"Dataset {dataset.name}: none of its entries lies in a window, so it is no background "
+            "to anything; see to it that its momenta and beams are in GeV."
+        ]
+    return [
+        f"Dataset {dataset.name}: none of the {own} entries of {file} is kept, but about "
+        f"{own * share:.0f} of as many others; the cutflow says what is dropped. Correct its "
+        "branches, or take it out, with its share of the normalisation."
+        for file, own in fit.items() if not kept[file] and own * share > LOST
+    ]  # fmt: skip
 
 
 def _fates(dataset: DatasetInfo, counts: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:

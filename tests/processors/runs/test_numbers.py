@@ -1,6 +1,7 @@
 """Numbers that cannot be: refused before anything is written; those that can be are used."""
 
 import json
+import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -44,7 +45,7 @@ def run(tmp_path):
     return make
 
 
-def ones(n, at=(), value=0.0, *, of=1):
+def ones(n, at=slice(0), value=0.0, *, of=1):
     """The same number n times, or those given, but for another one here and there."""
     values = np.full(n, of, dtype=np.float64)
     values[at] = value
@@ -209,6 +210,26 @@ def test_one_file_of_several_that_has_another_unit_is_refused(tmp_path):
     sentence = r"tautau: 100 of its 1000 entries have a m2_recoil that none .*first in .*h\.root"
     with pytest.raises(InputError, match=sentence):
         run_features(mixed, output, serial)
+
+
+def test_a_file_of_which_nothing_is_kept_unlike_of_others_is_said(tmp_path):
+    """Such as one of pairs of the same charge; one of few entries may be so by chance."""
+    paths = {"signal": write_ntuple(tmp_path / "signal.root", make_signal(1, N))}
+    for seed, (name, n) in enumerate({"a": 900, "b": 300, "c": 10}.items()):
+        plus, minus = ones(n), ones(n, slice(n * (name == "a")), -1)
+        events = make_events(2 + seed, n) | {"charge1": plus, "charge2": minus}
+        paths[name] = write_ntuple(tmp_path / f"{name}.root", events)
+    background = {"files": [str(paths[name]) for name in "abc"]}
+    signal = {"files": [str(paths["signal"])], "generated": N}
+    manifest = make_manifest({"signal": signal, "tautau": background})
+    output = OutputFolder(tmp_path / "output")
+    run_features(manifest, output, Execution("iterative", 1))
+    kept = datasets_of(output.features_cutflow)["tautau"]["cutflow"][-1]["entries"]
+    (said,) = json.loads(output.completeness.read_text())["twice"]
+    like = f"{300 * kept / 1210:.0f}"
+    assert re.search(
+        rf"none of the 300 entries of \S+b\.root is kept, .* about {like} of as many others", said
+    )
 
 
 @pytest.mark.parametrize("value", [-999.0, 9999.0, -1e10])

@@ -81,6 +81,7 @@ def test_the_notebook_gives_what_the_commands_give(executor, folder, monkeypatch
     for name in table.columns:
         np.testing.assert_array_equal(names["table"][name], table[name])
     assert names["cutflow"] == datasets_of(output.features_cutflow)["tautau"]["cutflow"]
+    assert len(names["in_windows"]) == names["cutflow"][-1]["entries"] < len(names["table"])
     spectra, _ = read_spectrum(output.histograms, "after", RECOIL.variable.mass)
     np.testing.assert_array_equal(names["background"].values(), spectra["tautau", :].values())
     rows = json.loads(output.selection_cutflow.read_text())["hypotheses"]

@@ -331,17 +331,17 @@ def _say_lost(dataset: DatasetInfo, chunks: Mapping[Chunk, Any]) -> list[str]:
     for chunk, part in chunks.items():
         unfit = sum(line["entries"] for line in part["cutflow"] if line["step"] in _UNFIT)
         fit[chunk.file] += chunk.entries - unfit
-        kept[chunk.file] += part["cutflow"][-1]["entries"]
+        kept[chunk.file] += (last := part["cutflow"][-1])["entries"] * (last["weight"] > 0)
     share = kept.total() / max(fit.total(), 1)
     if not (share or dataset.is_signal or dataset.is_data):
         return [
-            f"Dataset {dataset.name}: none of its entries lies in a window, so it is no background "
-            "to anything; see to it that its momenta and beams are in GeV."
+            f"Dataset {dataset.name}: none of its entries lies in a window with any weight, so it "
+            "is no background to anything; see to it that its momenta and beams are in GeV."
         ]
     return [
-        f"Dataset {dataset.name}: none of the {own} entries of {file} is kept, but about "
-        f"{own * share:.0f} of as many others; the cutflow says what is dropped. Correct its "
-        "branches, or take it out, with its share of the normalisation."
+        f"Dataset {dataset.name}: none of the {own} entries of {file} is kept with any weight, but "
+        f"about {own * share:.0f} of as many others; see what is dropped in the cutflow. Correct "
+        "its branches, or take it out, with its share of the normalisation."
         for file, own in fit.items() if not kept[file] and own * share > LOST
     ]  # fmt: skip
 

@@ -1,7 +1,6 @@
 """Numbers that cannot be: refused before anything is written; those that can be are used."""
 
 import json
-import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -212,24 +211,27 @@ def test_one_file_of_several_that_has_another_unit_is_refused(tmp_path):
         run_features(mixed, output, serial)
 
 
-def test_a_file_of_which_nothing_is_kept_unlike_of_others_is_said(tmp_path):
-    """Such as one of pairs of the same charge; one of few entries may be so by chance."""
+@pytest.mark.parametrize("wrong", [{"charge1": -1}, {"weight": 0}])
+def test_a_file_of_which_nothing_is_kept_unlike_of_others_is_said(tmp_path, wrong):
+    """Pairs of the same charge, or without a weight; one of few entries may be so by chance."""
     paths = {"signal": write_ntuple(tmp_path / "signal.root", make_signal(1, N))}
     for seed, (name, n) in enumerate({"a": 900, "b": 300, "c": 10}.items()):
-        plus, minus = ones(n), ones(n, slice(n * (name == "a")), -1)
-        events = make_events(2 + seed, n) | {"charge1": plus, "charge2": minus}
+        columns = {"charge1": 1, "charge2": -1, "weight": 1} | ({} if name == "a" else wrong)
+        added = {column: np.full(n, float(value)) for column, value in columns.items()}
+        events = make_events(2 + seed, n) | added
         paths[name] = write_ntuple(tmp_path / f"{name}.root", events)
     background = {"files": [str(paths[name]) for name in "abc"]}
     signal = {"files": [str(paths["signal"])], "generated": N}
     manifest = make_manifest({"signal": signal, "tautau": background})
     output = OutputFolder(tmp_path / "output")
     run_features(manifest, output, Execution("iterative", 1))
-    kept = datasets_of(output.features_cutflow)["tautau"]["cutflow"][-1]["entries"]
-    (said,) = json.loads(output.completeness.read_text())["twice"]
-    like = f"{300 * kept / 1210:.0f}"
-    assert re.search(
-        rf"none of the 300 entries of \S+b\.root is kept, .* about {like} of as many others", said
+    kept = datasets_of(output.features_cutflow)["tautau"]["cutflow"][-1]["weight"] / (
+        0.9 * 50 / 100
     )
+    (said,) = json.loads(output.completeness.read_text())["twice"]
+    like = f"b.root is kept with any weight, but about {300 * kept / 1210:.0f} of as many others"
+    assert "none of the 300 entries of" in said
+    assert like in said
 
 
 @pytest.mark.parametrize("value", [-999.0, 9999.0, -1e10])

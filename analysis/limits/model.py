@@ -44,8 +44,8 @@ class Yields:
     background_error: FloatArray  # (P, H)
     unseen: FloatArray  # (H,) events that cannot be excluded where no background passes
     cut: FloatArray  # (H,) on the output before the sigmoid
-    #: By parameter, (2, P + 1, H) factors on yields one sigma up and down, the signal's last.
-    shared: Mapping[str, FloatArray] = field(default_factory=dict)
+    #: By parameter and process, also signal, (2, H) factors on yields one sigma up and down.
+    shared: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> Self:
         """The same at a target luminosity that is so many times as large."""
@@ -132,13 +132,11 @@ class CountingExperiment:
         for name in names:
             parameter = f"{ASSUMED}_{name}" if isinstance(given, dict) else ASSUMED
             factors.setdefault(parameter, {})[name] = log_normal(sizes[name])
-        rows = {SIGNAL_PROCESS: SIGNAL}
-        rows |= {name: row for row, name in enumerate(yields.backgrounds) if name in names}
         for parameter, shared in yields.shared.items():
             factors[parameter] = {
-                name: (float(shared[0, row, index]), float(shared[1, row, index]))
-                for name, row in rows.items()
-            }
+                name: (float(up[index]), float(down[index]))
+                for name, (up, down) in shared.items() if name in {SIGNAL_PROCESS, *names}
+            }  # fmt: skip
         return cls(mass, efficiency * luminosity, tuple(backgrounds), acting(factors))
 
     @property

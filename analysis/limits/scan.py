@@ -89,9 +89,10 @@ class Scan:
         tested = self.windows.training
         sums[:own, tested], error[:own, tested] = known.background, known.background_error
         unseen[tested] = known.unseen
-        # What lies between windows only has no systematic effects that were measured.
-        shared = {name: self.interpolate(np.insert(of, [own] * len(others), 1.0, axis=1))
-                  for name, of in known.shared.items()}  # fmt: skip
+        shared = {
+            name: {process: self.interpolate(factors) for process, factors in effect.items()}
+            for name, effect in known.shared.items()
+        }
         of_signal = [*map(self.interpolate, (known.efficiency, known.efficiency_error))]
         return Yields(names, of_signal[0], of_signal[1], sums, error, unseen, cut, shared)
 

@@ -43,7 +43,7 @@ from punzinet.analysis.manifest.systematics import (
     factor_name,
 )
 from punzinet.analysis.saved_network import Perceptron
-from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 from punzinet.analysis.windows import Windows
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
@@ -51,10 +51,10 @@ EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one 
 
 
 class Effect(NamedTuple):
-    """What a parameter changes, one sigma up and down: (2, P + 1, H), signal in the last row."""
+    """What a parameter changes, one sigma up and down: (2, H) by process, also of signal."""
 
-    factor: FloatArray  # on yields
-    error: FloatArray  # statistical, of the factors
+    factor: dict[str, FloatArray]  # on yields
+    error: dict[str, FloatArray]  # statistical, of the factors
 
 
 #: Columns (n,) of events of a dataset: identity, logit, weight, start and stop (of windows),
@@ -74,16 +74,19 @@ def measured_figure(manifest: Manifest, output: OutputFolder, windows: Windows) 
     datasets = manifest.part().datasets.values()
     backgrounds = [*dict.fromkeys(one.process for one in datasets if not one.is_signal)]
     effects = measure_systematics(manifest, output, windows, backgrounds)
-    factors = {name: effect.factor[:, :SIGNAL] for name, effect in effects.items()}
-    if all((factor == 1).all() for factor in factors.values()):
+    if all((factor == 1).all() for effect in effects.values() for factor in effect.factor.values()):
         raise InputError(
             "`figure_of_merit.background_uncertainty` is `measured`, but no parameter of "
             "`systematics` changes a background; add one that does, or give numbers."
         )
-    mass, shifts = windows.mass.tolist(), dict[str, dict[str, dict[float, float]]]()
-    for name, (up, down) in factors.items():
-        changes = zip(backgrounds, ((up - down) / 2).tolist(), strict=True)
-        shifts[name] = {of: dict(zip(mass, change, strict=True)) for of, change in changes}
+    mass = windows.mass.tolist()
+    shifts = {
+        name: {
+            process: dict(zip(mass, ((up - down) / 2).tolist(), strict=True))
+            for process, (up, down) in effect.factor.items()
+        }
+        for name, effect in effects.items()
+    }
     return figure.model_copy(update={"shifts": shifts})
 
 
@@ -101,49 +104,39 @@ def measure_systematics(
     """
     cut = behind[1] if behind else np.full(len(windows), -np.inf)
     every = replace(windows, training=np.ones(len(windows), dtype=bool))
-    codes = {name: row for row, name in enumerate([*backgrounds, SIGNAL_PROCESS])}
-    present = {
-        name: one for name, one in manifest.part().datasets.items()
-        if one.process in codes and (behind or not one.is_signal)
-    }  # fmt: skip
+    processes = [*backgrounds, SIGNAL_PROCESS] if behind else backgrounds
+    datasets = manifest.part().datasets.items()
+    present = {name: one.process for name, one in datasets if one.process in processes}
     read = partial(_read, manifest, every, behind)
-    nominal = {name: read(name, output.tensors) for name in present}
-    found, shape = {}, (2, len(codes), len(windows))
+    nominal, found = {name: read(name, output.tensors) for name in present}, dict[str, Effect]()
     for name, one in manifest.systematics.items():
-        factor, error = np.ones(shape), np.zeros(shape)
-        for process, size in one.normalisation.items():
-            if process in codes:
-                factor[:, codes[process]] = np.array(log_normal(size))[:, None]
+        found[name] = Effect({}, {})
         columns = [factor_name(name, way) for way in DIRECTIONS]
-        by_weights = {
-            dataset: [
-                events | {"weight": events["weight"] * events[column]}
-                for column in columns if column in events
-            ]
-            for dataset, events in nominal.items() if columns[0] in events
-        }  # fmt: skip
-        by_samples = {
-            dataset: [
-                read(varied, output.varied_tensors)
-                for varied in (samples.up, samples.down) if varied is not None
-            ]
-            for dataset, samples in one.samples.items() if dataset in present
-        }  # fmt: skip
         known = _varied_masses(manifest, name, windows.mass)
-        for varied, precise in ((by_weights, np.inf), (by_samples, PRECISE)):
-            for process in {present[dataset].process for dataset in varied}:
-                own = [d for d in present if present[d].process == process]
-                pairs = [(nominal[d], varied.get(d, [])) for d in own]
-                if process == SIGNAL_PROCESS and varied is by_samples:
-                    pairs = [
-                        (_take(e, known[e["start"]]), [_take(o, known[o["start"]]) for o in others])
-                        for e, others in pairs
-                    ]
-                row = codes[process]
-                ratio, uncertain = _ratio(pairs, cut, precise)
-                error[:, row] = np.hypot(error[:, row] * ratio, factor[:, row] * uncertain)
-                factor[:, row] *= ratio
-        found[name] = Effect(factor.clip(1 / EXTREME, EXTREME), error)
+        for process in processes:
+            both, error = log_normal(one.normalisation.get(process, 0.0)), np.zeros((2, len(cut)))
+            factor = np.outer(both, np.ones(len(cut)))
+            own = {dataset: nominal[dataset] for dataset, of in present.items() if of == process}
+            weighted = [
+                (e, [e | {"weight": e["weight"] * e[column]} for column in columns if column in e])
+                for e in own.values()
+            ]
+            sampled = [
+                (e, [read(other, output.varied_tensors) for of, _, other in one.varied if of == d])
+                for d, e in own.items()
+            ]
+            if process == SIGNAL_PROCESS:
+                sampled = [
+                    (_take(e, known[e["start"]]), [_take(o, known[o["start"]]) for o in others])
+                    for e, others in sampled
+                ]
+            for pairs, precise in ((weighted, np.inf), (sampled, PRECISE)):
+                if any(varied for _, varied in pairs):
+                    ratio, uncertain = _ratio(pairs, cut, precise)
+                    error = np.hypot(error * ratio, factor * uncertain)
+                    factor = factor * ratio
+            found[name].factor[process] = factor.clip(1 / EXTREME, EXTREME)
+            found[name].error[process] = error
     return found
 
 
@@ -260,14 +253,15 @@ def _shared(one: _Events, other: _Events) -> _Events:
     return _take(both, both["start"] < both["stop"])
 
 
-def _sums(cut: FloatArray, reach: int, events: _Events, power: int = 1) -> FloatArray:
-    """Sums of powers of weights behind cuts, of each window with its neighbours, (H,)."""
+def _sums(cut: FloatArray, reach: int, events: _Events) -> tuple[FloatArray, FloatArray]:
+    """Sums of weights and of their squares behind cuts, of windows with their neighbours, (H,)."""
     start, stop = (events["start"] - reach).clip(0), (events["stop"] + reach).clip(max=len(cut))
-    weight = events["weight"].astype(np.float64) ** power
     none, start, stop = (of.astype(np.int16) for of in (np.zeros(len(start)), start, stop))
+    weight = events["weight"].astype(np.float64)
     # In no order, which sums do not need.
     passing = RankedEvents(events["logit"], weight, none, start, stop, 1, len(cut))
-    return np.asarray(selected(passing, cut)[0][0])
+    sums, squares = selected(passing, cut)
+    return sums[0], squares[0]
 
 
 def _ratio(
@@ -284,14 +278,15 @@ def _ratio(
     known = [(one, [(other, _shared(one, other)) for other in varied]) for one, varied in pairs]
     for reach in (0, *(2**k for k in range(hypotheses.bit_length() + 1))):
         sums = partial(_sums, cut, reach)
-        total = np.sum([sums(one) for one, _ in known], axis=0)
-        change, variance = np.zeros((2, 2, hypotheses))
+        total, (change, variance) = np.zeros(hypotheses), np.zeros((2, 2, hypotheses))
         for nominal, varied in known:
-            own, squares = sums(nominal), sums(nominal, power=2)
+            own, squares = sums(nominal)
+            total += own
             for way, (other, common) in enumerate([varied[0], varied[-1]] if varied else []):
-                of = np.divide(sums(other), own, out=np.ones(hypotheses), where=own > 0)
+                whole, spread = sums(other)
+                of = np.divide(whole, own, out=np.ones(hypotheses), where=own > 0)
                 of = of.clip(1 / EXTREME, EXTREME)
-                spread = sums(other, power=2) + of**2 * squares - 2 * of * sums(common)
+                spread = spread + of**2 * squares - 2 * of * sums(common)[0]
                 if np.isfinite(precise):  # what few events say is known to one of them at best
                     one = np.divide(squares, own, out=np.zeros(hypotheses), where=own > 0)
                     spread = np.maximum(spread, one**2)
@@ -354,18 +349,13 @@ def write_systematics(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write systematics.json, for masses (H,) in GeV."""
-    names = [*yields.backgrounds, SIGNAL_PROCESS]
     total = yields.background.sum(axis=0)
     share = yields.background / np.where(total > 0, total, np.inf)  # of each process, (P, H)
-    parameters = {
-        name: Parameter(
-            1 + (share * (effect.factor[:, :SIGNAL] - 1)).sum(axis=1),
-            {of: effect.factor[:, row] for row, of in enumerate(names)},
-            {of: effect.error[:, row] for row, of in enumerate(names)},
-            impact[name],
-        )
-        for name, effect in effects.items()
-    }
+    parameters = {}
+    for name, effect in effects.items():
+        changes = [effect.factor[process] - 1 for process in yields.backgrounds]
+        background = 1 + (share[:, None] * changes).sum(axis=0)
+        parameters[name] = Parameter(background, *effect, impact[name])
     content = {"mass": mass.tolist(), "parameters": _PARAMETERS.dump_python(parameters)}
     write_json(path, {"provenance": dict(provenance), **content})
 

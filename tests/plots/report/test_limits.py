@@ -76,10 +76,9 @@ def test_the_table_says_what_a_parameter_does_and_what_too_few_events_know(tmp_p
     ones, mass = np.ones(2), np.array([1.0, 2.0])
     background = np.array([[1.0, 0.0], [2.0, 0.0]])
     yields = Yields(("one", "two"), ones, 0.1 * ones, background, background, ones, 0 * ones)
-    factor = np.ones((2, 3, 2))
-    factor[:, 0], factor[:, 2] = [[2.0], [0.5]], [[0.9], [1.2]]
-    error = np.zeros((2, 3, 2))
-    error[0, 1] = 0.3
+    both = {"one": (2.0, 0.5), "two": (1.0, 1.0), "signal": (0.9, 1.2)}
+    factor = {process: np.outer(of, ones) for process, of in both.items()}
+    error = dict.fromkeys(both, np.zeros((2, 2))) | {"two": np.array([[0.3, 0.3], [0.0, 0.0]])}
     path, effects = tmp_path / "systematics.json", {"s": Effect(factor, error)}
     impact = {"s": np.array([0.0123, 0.0])}
     write_systematics(path, effects, impact, yields, mass=mass, provenance={})

@@ -132,14 +132,16 @@ def test_a_background_between_windows_only_is_counted_like_any_other(judged, don
     start, stop = Windows.read(done.windows).assign(events.variable)
     between = (start == stop) & (events.process == "tautau")
     named = replace(events, process=np.where(between, "resonance", events.process))
-    shared = {"a": np.full((2, len(known.backgrounds) + 1, len(known.efficiency)), 1.1)}
+    factors = np.full((2, len(known.efficiency)), 1.1)
+    shared = {"a": dict.fromkeys([*known.backgrounds, "signal"], factors)}
     found, before = (
         scan.yields(replace(known, shared=shared), one, logit) for one in (named, events)
     )
     assert found.backgrounds == (*before.backgrounds, "resonance")
     np.testing.assert_allclose(found.background.sum(axis=0), before.background.sum(axis=0))
     assert found.background[-1].any()
-    assert found.shared["a"][0, :, 0].tolist() == [1.1] * len(known.backgrounds) + [1.0, 1.1]
+    assert found.shared["a"].keys() == {*known.backgrounds, "signal"}
+    assert all((of == 1.1).all() for of in found.shared["a"].values())
 
 
 def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know_of_signal(judged):

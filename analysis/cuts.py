@@ -19,7 +19,7 @@ import scipy
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray, divided
 
 NONE_FOUND = 1.148
 """Events that are excluded at one standard deviation (68.27 %) where none was found."""
@@ -125,10 +125,7 @@ def unseen_background(events: RankedEvents) -> FloatArray:
 
 def _unseen(leading: FloatArray) -> FloatArray:
     squares, sums = leading
-    total = sums.sum()
-    weights = np.full(len(sums), squares.sum() / total if total > 0 else 0.0)
-    np.divide(squares, sums, out=weights, where=sums > 0)
-    return NONE_FOUND * weights
+    return NONE_FOUND * divided(squares, sums, float(divided(squares.sum(), sums.sum())))
 
 
 @njit(cache=True)

@@ -21,7 +21,7 @@ from punzinet.analysis.io.files import InputError
 from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.sensitivity import CUTS, NetworkSensitivity, Selection, Sensitivity
 from punzinet.analysis.training.data import PARTS, Events, Sample
-from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, divided
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,7 @@ class ScaledFold:
                     f"None of the {name} events in the mass windows is in the {part} fold, so "
                     "that this background cannot be estimated; give it more events."
                 )
-        scale = np.divide(total, subset, out=np.zeros_like(total), where=subset > 0)
-        weight = events.weight * scale[events.process, events.start]
+        weight = events.weight * divided(total, subset)[events.process, events.start]
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
         binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
         variance = binomial * sum(_sums(sample, one, one.weight**2) for one in parts) / known**2
@@ -78,7 +77,7 @@ class ScaledFold:
         sums of the events of this fold. With Q the scaled sums of squares, of those that pass
         and of all, its variance is T² var f + f² var T = Q (1 - 2f) + f² (Q_all + var T).
         """
-        fraction = np.divide(sums, self.total, out=np.zeros_like(sums), where=self.total > 0)
+        fraction = divided(sums, self.total)
         known = self.squares + self.total_variance
         variances: FloatArray = squares * (1 - 2 * fraction) + fraction**2 * known
         return variances.clip(min=0)
@@ -156,8 +155,7 @@ class Judge:
             for other in (from_background, np.where(none, from_background, 0.0))
         )
         slopes = slopes * np.where(found & ~none & (spread > 0), per_event, 0.0)
-        passed = squares[:SIGNAL].sum(axis=0)
-        effective = np.divide(background**2, passed, out=np.zeros_like(passed), where=passed > 0)
+        effective = divided(background**2, squares[:SIGNAL].sum(axis=0))
         selection = Selection(cuts, efficiency, background, sigma, error, effective)
         return selection, self._mean_error(fold, events, selection, slopes, independent)
 
@@ -187,8 +185,7 @@ class Judge:
             share = share * self.averaged(selection) / selection.sigma_min
         slopes = np.where(training, slopes * share, 0.0)
         linear, quadratic, mixed = slope_sums(events, selection.cut, slopes)
-        total = fold.total[:SIGNAL, 0]
-        mean = np.divide(linear, total, out=np.zeros_like(linear), where=total > 0)
+        mean = divided(linear, fold.total[:SIGNAL, 0])
         known = fold.squares[:SIGNAL, 0] + fold.total_variance[:SIGNAL, 0]
         background = quadratic - 2 * mean * mixed + mean**2 * known
         alone = (share[training] * own[training]) ** 2

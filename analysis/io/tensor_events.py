@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.search import Search
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import Windows
 
 #: Events that are handled at once, which bounds what that needs beyond the events themselves.
@@ -58,8 +58,8 @@ class TensorEvents:
         _, code = np.unique(self.process, return_inverse=True)
         whole = np.bincount(code, self.weight)
         part = np.bincount(code[chosen], self.weight[chosen], minlength=len(whole))
-        scale = np.divide(whole, part, out=np.zeros_like(whole), where=part > 0)
-        return replace(self[chosen], weight=self.weight[chosen] * scale[code[chosen]])
+        scale = divided(whole, part)[code[chosen]]
+        return replace(self[chosen], weight=self.weight[chosen] * scale)
 
 
 def read_tensor_events(

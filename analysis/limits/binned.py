@@ -19,7 +19,7 @@ from scipy.special import kl_div, ndtr, ndtri
 
 from punzinet.analysis.limits.model import interpolated, modifiers
 from punzinet.analysis.limits.result import BANDS
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, divided
 
 FIT_STEPS = 100  # Newton steps to limits, and of the fit at each, at most; about 6 are needed
 FIT_TOLERANCE = 1e-12  # change of the parameters at which a fit has found them
@@ -101,14 +101,12 @@ class Likelihood(NamedTuple):
                     factors[m, s, names[m].index(name)] = both["hi"], both["lo"]
             for name, of in varied.items():
                 for s, both in of.items():
-                    data, own = events[m, rows, s], changes[m, rows, s, names[m].index(name)]
-                    for way, key in enumerate(("hi_data", "lo_data")):
-                        np.divide(both[key] - data, data, out=own[:, way], where=data > 0)
+                    data, ends = events[m, rows, s, None], [both["hi_data"], both["lo_data"]]
+                    relative = divided(np.transpose(ends) - data, data)
+                    changes[m, rows, s, names[m].index(name)] = relative
             for of in statistics.values():
                 for s, error in of.items():
-                    data, own = events[m, rows, s], effective[m, rows, s]
-                    np.divide(data, error, out=own, where=np.greater(error, 0))
-        effective **= 2
+                    effective[m, rows, s] = divided(events[m, rows, s], error) ** 2
         parameters = factors.shape[2] + shape[1] * shape[2]
         return cls(events, factors, changes, effective, np.zeros((shape[0], parameters)))
 
@@ -125,7 +123,7 @@ class Likelihood(NamedTuple):
             observed = (self.events * np.exp(logs[:, 0]))[..., 1:].sum(axis=-1)
         q, _, yields = self._fit(cross_section, observed)
         total = yields.sum(axis=-1)
-        share = np.divide(observed[:, None], total, out=np.ones_like(total), where=total > 0)
+        share = divided(observed[:, None], total, 1.0)
         return q, 2 * ((1 - share) * yields[..., 0]).sum(axis=-1) / cross_section
 
     def without_signal(self, observed: FloatArray) -> tuple[FloatArray, Self]:
@@ -179,7 +177,7 @@ class Likelihood(NamedTuple):
             slopes[..., :count] = slope
             yields = events * np.exp(logs)
             total = yields.sum(axis=-1)
-            share = np.divide(observed, total, out=np.ones_like(total), where=total > 0)
+            share = divided(observed, total, 1.0)
             pull = tried - centre
             constraint = normal * pull**2 / 2 + effective * (np.expm1(pull) - pull)
             found = kl_div(observed, total).sum(axis=-1) + constraint.sum(axis=-1)
@@ -190,9 +188,8 @@ class Likelihood(NamedTuple):
             gradient = np.einsum("...k,...kd->...d", 1 - share, linear)
             gradient += normal * pull + effective * np.expm1(pull)
             weighted *= np.maximum(1 - share, 0)[..., None, None]
-            spread = np.divide(share, total, out=np.zeros_like(total), where=total > 0)
             hessian = _contracted(weighted, slopes)
-            hessian += _contracted(spread[..., None] * linear, linear)
+            hessian += _contracted(divided(share, total)[..., None] * linear, linear)
             hessian[..., diagonal, diagonal] += normal + effective * np.exp(pull)
             bent = np.einsum("...ks,...ksn->...n", (1 - share)[..., None] * yields, bends)
             # Of the 1 of its constraint.
@@ -218,7 +215,7 @@ class Likelihood(NamedTuple):
             added, *derivatives = _added(theta[..., None, None, :varied], self.changes[:, None])
             total = 1 + added.sum(axis=-1)
             logs += np.log(np.maximum(total, LEAST))
-            inverse = np.divide(1, total, out=np.zeros_like(total), where=total > LEAST)[..., None]
+            inverse = np.where(total > LEAST, 1 / np.maximum(total, LEAST), 0)[..., None]
             others = [(0, 0)] * (total.ndim) + [(0, count - varied)]
             slope, bend = (np.pad(inverse * one, others) for one in derivatives)
             slopes, bends = slopes + slope, bends + bend

@@ -28,7 +28,7 @@ from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.limits.model import CountingExperiment, Yields, interpolated
 from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
 from punzinet.analysis.limits.sidebands import Spectrum
-from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 
 MOST = 10_000_000  # events to be injected at one mass: beyond any search, and few for memory
@@ -267,7 +267,7 @@ def _expected(
     events = background * (windows / np.where(found, sums, np.inf))[nearest]
     own = sums**2 / np.where(found, cells.windows(error**2), np.inf)  # effective, of its events
     more = np.divide(known, own, out=np.ones_like(own), where=(own > 0) & (known > 0))[nearest]
-    simulated = np.divide(background, error, out=np.ones_like(events), where=error > 0) ** 2
+    simulated = divided(background, error, 1.0) ** 2
     effective = np.where(error > 0, more, 1.0) * simulated
     empty, nearest = cells.nearest(~found)
     width = np.diff(cells.edges)

@@ -34,7 +34,7 @@ from punzinet.analysis.limits.model import (
 from punzinet.analysis.manifest.sections import SidebandSettings
 from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.training.data import judging_events
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import Windows
 
 FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
@@ -91,9 +91,7 @@ class Sidebands:
     @property
     def factor(self) -> FloatArray:
         """Background over the simulated one, (M,); 1 where none follows."""
-        return np.divide(
-            self.count, self.expected, out=np.ones_like(self.expected), where=self.usable
-        )
+        return np.where(self.usable, divided(self.count, self.expected), 1.0)
 
     @property
     def uncertainty(self) -> FloatArray:
@@ -147,7 +145,7 @@ class Sidebands:
                     up, down = one.factors.get(name, {}).get(b.name, (1.0, 1.0))
                     sums[i] += b.events * np.array([1.0, up, down])
             nominal, varied = np.split(beside @ sums, [1], axis=1)
-            found[name] = np.divide(varied, nominal, out=np.ones_like(varied), where=nominal > 0)
+            found[name] = divided(varied, nominal, 1.0)
         return found
 
 
@@ -173,19 +171,14 @@ def measure_sidebands(
     if data is not None:
         seen = data.without(centre - near, centre + near)
         count, of_data = _beside(seen, windows, settings.inner, tried[first])
-        counted = _effective(count, of_data)
+        counted = divided(count**2, of_data)
     reach = tried[first] * windows.sigma
     steps = np.diff(windows.centre, prepend=windows.centre[0]) / reach
     group = np.cumsum(steps).astype(np.int64)
     away = np.abs(windows.centre - windows.centre[:, None]) / windows.sigma[:, None]
     holds = (away > settings.inner) & (away < tried[first, None])
-    effective = _effective(expected, squares)
+    effective = divided(expected**2, squares)
     return Sidebands(tried[first], expected, effective, count, counted, group, holds)
-
-
-def _effective(weight: FloatArray, square: FloatArray) -> FloatArray:
-    """Number of events of equal weight that are as uncertain as these sums."""
-    return np.divide(weight**2, square, out=np.zeros_like(weight), where=square > 0)
 
 
 def _beside(
@@ -223,7 +216,7 @@ def close(
     )
     usable = bands.usable & (inside > 0)
     known = (np.where(usable, n, np.nan)
-             for n in (bands.counted, bands.effective, _effective(inside, square)))  # fmt: skip
+             for n in (bands.counted, bands.effective, divided(inside**2, square)))  # fmt: skip
     relative = np.sqrt(sum(1 / n for n in known))
     predicted = np.where(usable, bands.factor * inside, np.nan)
     return Closure(predicted, predicted * relative, found, np.sqrt(found_square))

@@ -43,7 +43,7 @@ from punzinet.analysis.manifest.systematics import (
     factor_name,
 )
 from punzinet.analysis.saved_network import Perceptron
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import Windows
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
@@ -284,12 +284,10 @@ def _ratio(
             total += own
             for way, (other, common) in enumerate([varied[0], varied[-1]] if varied else []):
                 whole, spread = sums(other)
-                of = np.divide(whole, own, out=np.ones(hypotheses), where=own > 0)
-                of = of.clip(1 / EXTREME, EXTREME)
+                of = divided(whole, own, 1.0).clip(1 / EXTREME, EXTREME)
                 spread = spread + of**2 * squares - 2 * of * sums(common)[0]
                 if np.isfinite(precise):  # what few events say is known to one of them at best
-                    one = np.divide(squares, own, out=np.zeros(hypotheses), where=own > 0)
-                    spread = np.maximum(spread, one**2)
+                    spread = np.maximum(spread, divided(squares, own) ** 2)
                 if way == 1 and len(varied) == 1:
                     of, spread = 1 / of, spread / of**4
                 change[way] += (of - 1) * own
@@ -349,8 +347,7 @@ def write_systematics(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write systematics.json, for masses (H,) in GeV."""
-    total = yields.background.sum(axis=0)
-    share = yields.background / np.where(total > 0, total, np.inf)  # of each process, (P, H)
+    share = divided(yields.background, yields.background.sum(axis=0))  # of each process, (P, H)
     parameters = {}
     for name, effect in effects.items():
         changes = [effect.factor[process] - 1 for process in yields.backgrounds]

@@ -21,7 +21,7 @@ import punzinet.analysis.io.tensor_events as tensors
 from punzinet.analysis.folds import FOLDS, Folds
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
-from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import Windows
 
 
@@ -235,10 +235,7 @@ def judging_factors(
                 where = start[mine] if name == SIGNAL_PROCESS else np.zeros(mine.sum(), np.int64)
                 held = [np.bincount(where, w[mine], len(windows) + 1) for w in (weight, judged)]
                 sums[name] = sums.get(name, 0.0) + np.array(held)
-    factors = {
-        name: np.divide(whole, own, out=np.zeros_like(whole), where=own > 0)
-        for name, (whole, own) in sums.items()
-    }
+    factors = {name: divided(whole, own) for name, (whole, own) in sums.items()}
     signal = factors.pop(SIGNAL_PROCESS)[:-1]
     return {name: float(factor[0]) for name, factor in factors.items()}, signal
 

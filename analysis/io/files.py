@@ -20,7 +20,7 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -265,10 +265,15 @@ def to_cells(column: FloatArray) -> Any:
     return cells.tolist()
 
 
+def cells(lists: Any, to_array: Callable[[Any], Any] = np.array) -> GetPydanticSchema:
+    """Annotation of a field that is an array, and such lists in JSON."""
+    written = Annotated[lists, AfterValidator(to_array), PlainSerializer(to_cells)]
+    return GetPydanticSchema(lambda _, handler: handler(written))
+
+
 _OR_NULL = PlainSerializer(lambda v: float(v) if math.isfinite(v) else None)
 _Row = list[float | None]
-_Cells = Annotated[_Row | list[_Row], AfterValidator(_to_array), PlainSerializer(to_cells)]
-Column = Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_Cells))]
+Column = Annotated[FloatArray, cells(_Row | list[_Row], _to_array)]
 """(n,) or (n, k) numbers; null in JSON where one is infinite."""
 OrInfinite = Annotated[float, BeforeValidator(lambda v: math.inf if v is None else v), _OR_NULL]
 """A number; null in JSON if it is infinite."""

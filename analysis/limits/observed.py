@@ -18,12 +18,18 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import AfterValidator, GetPydanticSchema, PlainSerializer, TypeAdapter
+from pydantic import TypeAdapter
 from scipy.optimize.elementwise import find_root
 from scipy.special import gammainc, gammaincc, log_ndtr, ndtr, ndtri
 
-from punzinet.analysis.io import files
-from punzinet.analysis.io.files import Column, InputError, OrNaN
+from punzinet.analysis.io.files import (
+    Column,
+    InputError,
+    OrNaN,
+    cells,
+    read_result,
+    write_json,
+)
 from punzinet.analysis.limits.binned import Likelihood
 from punzinet.analysis.limits.expected import (
     UNLIKELY,
@@ -38,11 +44,6 @@ from punzinet.analysis.types import BoolArray, FloatArray, IntArray
 
 FARTHEST = 8.0  # sigmas of the uncertainties to which points of an average are moved at most
 FURTHER = 0.5  # steps of that, in sigmas
-
-_LIST = PlainSerializer(lambda column: column.tolist())
-_Ints = Annotated[list[int], AfterValidator(np.array), _LIST]
-_Bools = Annotated[list[bool], AfterValidator(np.array), _LIST]
-_NaNs = Annotated[list[OrNaN], AfterValidator(np.array), PlainSerializer(files.to_cells)]
 
 
 class Upcrossings(NamedTuple):
@@ -67,19 +68,19 @@ class Observation(Coupled):
     network: str  # its name
     cut: float  # on the output before the sigmoid
     mass: Column  # (S,) in GeV
-    hypothesis: Annotated[BoolArray, GetPydanticSchema(lambda _, handler: handler(_Bools))]  # (S,)
+    hypothesis: Annotated[BoolArray, cells(list[bool])]  # (S,) which points are one
     efficiency: Column  # (S,) of signal
     background: Column  # (S,) expected events
     background_error: Column  # (S,) of all uncertainties
     effective_events: Column  # (S,) simulated events behind that; 0 where none was found
-    count: Annotated[IntArray, GetPydanticSchema(lambda _, handler: handler(_Ints))]  # (S,)
+    count: Annotated[IntArray, cells(list[int])]  # (S,)
     expected: Column  # (S, 5) upper limits in fb at `BANDS`, by exact sums; infinite without signal
     limit: Column  # (S,) observed upper limit in fb, by exact sums
     asymptotic: Column  # (S,) the same by the asymptotic formulas
     p_value: Column  # (S,) local, to count at least as many from background alone
     significance: Column  # (S,) of that, one-sided: see `significance`
-    sigma_over_g2: Annotated[FloatArray, GetPydanticSchema(lambda _, handler: handler(_NaNs))]
-    # (S,) cross-section over g′² in fb; NaN where it is not known
+    #: (S,) cross-section over g′² in fb; NaN where it is not known
+    sigma_over_g2: Annotated[FloatArray, cells(list[OrNaN])]
     likeliest_mass: float  # GeV of a signal, by the shape of its peak
     global_p_value: float  # share of pseudo-experiments with as small a p-value anywhere
     global_error: float  # statistical; where the share is 0, what it is below at 68 %
@@ -95,12 +96,12 @@ class Observation(Coupled):
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write observed.json; what is infinite or unknown there is null."""
         content = _OBSERVATION.dump_python(self, mode="json")
-        files.write_json(path, {"provenance": dict(provenance), "bands": BANDS.tolist(), **content})
+        write_json(path, {"provenance": dict(provenance), "bands": BANDS.tolist(), **content})
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read observed.json; InputError if the file is absent or holds no observation."""
-        with files.read_result(path, "observation", "punzinet limits --unblind") as content:
+        with read_result(path, "observation", "punzinet limits --unblind") as content:
             found: Self = _OBSERVATION.validate_python(content)
             return found
 

@@ -3,7 +3,7 @@
 n events are observed in the window, expected are σ·ε·L of signal and the sum of the
 backgrounds. All uncertainties are parameters that change yields by factors (`interpolated`): those
 of luminosity, efficiency and background are log-normal, systematic effects that were measured
-(`Yields.shared`) may be different up and down. The finite number of simulated background events is
+(`Effect`) may be different up and down. The finite number of simulated background events is
 a Poisson constraint for each process, of (Σw)²/Σw² effective events (Barlow and Beeston 1993).
 
 Where not one simulated event of any background passes, a sample named ``unseen`` stands for the
@@ -15,7 +15,7 @@ The yields are those of the test events, scaled to all events of the tensors.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.polynomial.polynomial import polyder, polyval
@@ -33,6 +33,13 @@ LUMINOSITY = "luminosity"
 POI = "cross_section"  # parameter of interest, cross-section times branching fraction in fb
 
 
+class Effect(NamedTuple):
+    """What a parameter changes, one sigma up and down: (2, H) by process, also of signal."""
+
+    factor: dict[str, FloatArray]  # on yields
+    error: dict[str, FloatArray]  # statistical, of the factors
+
+
 @dataclass(frozen=True, eq=False)
 class Yields:
     """Signal and backgrounds of H hypotheses, each in its own window, with errors of the sample."""
@@ -44,8 +51,7 @@ class Yields:
     background_error: FloatArray  # (P, H)
     unseen: FloatArray  # (H,) events that cannot be excluded where no background passes
     cut: FloatArray  # (H,) on the output before the sigmoid
-    #: By parameter and process, also signal, (2, H) factors on yields one sigma up and down.
-    shared: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    effects: Mapping[str, Effect] = field(default_factory=dict)  # of systematic parameters, by name
 
     def scaled(self, factor: float) -> Self:
         """The same at a target luminosity that is so many times as large."""
@@ -132,10 +138,10 @@ class CountingExperiment:
         for name in names:
             parameter = f"{ASSUMED}_{name}" if isinstance(given, dict) else ASSUMED
             factors.setdefault(parameter, {})[name] = log_normal(sizes[name])
-        for parameter, shared in yields.shared.items():
+        for parameter, effect in yields.effects.items():
             factors[parameter] = {
                 name: (float(up[index]), float(down[index]))
-                for name, (up, down) in shared.items() if name in {SIGNAL_PROCESS, *names}
+                for name, (up, down) in effect.factor.items() if name in {SIGNAL_PROCESS, *names}
             }  # fmt: skip
         return cls(mass, efficiency * luminosity, tuple(backgrounds), acting(factors))
 

@@ -25,7 +25,7 @@ from scipy.special import ndtr
 from punzinet.analysis.cuts import NONE_FOUND, RankedEvents, selected, unseen_background
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.tensor_events import TensorEvents
-from punzinet.analysis.limits.model import CountingExperiment, Yields, interpolated
+from punzinet.analysis.limits.model import CountingExperiment, Effect, Yields, interpolated
 from punzinet.analysis.limits.observed import Sums, Upcrossings, significance
 from punzinet.analysis.limits.sidebands import Spectrum
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray, divided
@@ -89,12 +89,14 @@ class Scan:
         tested = self.windows.training
         sums[:own, tested], error[:own, tested] = known.background, known.background_error
         unseen[tested] = known.unseen
-        shared = {
-            name: {process: self.interpolate(factors) for process, factors in effect.items()}
-            for name, effect in known.shared.items()
+        effects = {
+            name: Effect(
+                *({of: self.interpolate(both) for of, both in by.items()} for by in effect)
+            )
+            for name, effect in known.effects.items()
         }
         of_signal = [*map(self.interpolate, (known.efficiency, known.efficiency_error))]
-        return Yields(names, of_signal[0], of_signal[1], sums, error, unseen, cut, shared)
+        return Yields(names, of_signal[0], of_signal[1], sums, error, unseen, cut, effects)
 
 
 def draw_pseudo_data(

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from punzinet.analysis.io.files import Column, InputError, read_result, write_js
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_in_windows, tensor_paths
 from punzinet.analysis.limits.expected import asymptotic_limits
-from punzinet.analysis.limits.model import CountingExperiment, Yields, log_normal
+from punzinet.analysis.limits.model import CountingExperiment, Effect, Yields, log_normal
 from punzinet.analysis.manifest.datasets import SIGNAL_PROCESS
 from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.analysis.manifest.systematics import (
@@ -48,13 +48,6 @@ from punzinet.analysis.windows import Windows
 
 PRECISE = 0.02  # statistical error of a factor that asks for no more neighbours
 EXTREME = 10.0  # largest factor, and inverse of the smallest: a log-normal one says nothing beyond
-
-
-class Effect(NamedTuple):
-    """What a parameter changes, one sigma up and down: (2, H) by process, also of signal."""
-
-    factor: dict[str, FloatArray]  # on yields
-    error: dict[str, FloatArray]  # statistical, of the factors
 
 
 #: Columns (n,) of events of a dataset: identity, logit, weight, start and stop (of windows),
@@ -102,6 +95,8 @@ def measure_systematics(
     They are those on test events, or, without cuts, those on background events that train.
     InputError if tensors are missing or damaged.
     """
+    if not manifest.systematics:
+        return {}
     cut = behind[1] if behind else np.full(len(windows), -np.inf)
     every = replace(windows, training=np.ones(len(windows), dtype=bool))
     processes = [*backgrounds, SIGNAL_PROCESS] if behind else backgrounds
@@ -339,17 +334,15 @@ _PARAMETERS = TypeAdapter(dict[str, Parameter])
 
 def write_systematics(
     path: Path,
-    effects: Mapping[str, Effect],
-    impact: Mapping[str, FloatArray],
     yields: Yields,
-    *,
+    impact: Mapping[str, FloatArray],
     mass: FloatArray,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write systematics.json, for masses (H,) in GeV."""
+    """Write systematics.json: effects and `impacts`, by name, for masses (H,) in GeV."""
     share = divided(yields.background, yields.background.sum(axis=0))  # of each process, (P, H)
     parameters = {}
-    for name, effect in effects.items():
+    for name, effect in yields.effects.items():
         changes = [effect.factor[process] - 1 for process in yields.backgrounds]
         background = 1 + (share[:, None] * changes).sum(axis=0)
         parameters[name] = Parameter(background, *effect, impact[name])

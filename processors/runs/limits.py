@@ -82,16 +82,12 @@ def run_limits(
     cut, folds = saved["single"].single_cut, manifest.training.folds
     sample = load_sample(output.tensors, windows, folds, every_mass=True)
     judge = Judge(sample, windows.training, measured_figure(manifest, output, windows), luminosity)
-    yields, effects, experiments = {}, {}, {}
+    yields, experiments = {}, {}
     for key, one in saved.items():
         cuts = np.full(len(windows), cut) if key == "single" else _best_cuts(judge, one.network)
-        known = measure_yields(judge.judging_fold, one.network, cuts)
-        if manifest.systematics:
-            effects[key] = measure_systematics(
-                manifest, output, windows, known.backgrounds, (one.network, cuts)
-            )
-            known = replace(known, shared={n: effect.factor for n, effect in effects[key].items()})
-        yields[key] = known
+        known, behind = measure_yields(judge.judging_fold, one.network, cuts), (one.network, cuts)
+        effects = measure_systematics(manifest, output, windows, known.backgrounds, behind)
+        yields[key] = known = replace(known, effects=effects)
         experiments[key] = CountingExperiment.all_of(known, windows.mass, luminosity, settings)
     spectra = bands = None
     if settings.background == "sidebands":
@@ -101,7 +97,13 @@ def run_limits(
         experiments = {key: bands.normalise(of) for key, of in experiments.items()}
     step("Expected limits")
     level, section = settings.confidence_level, known_sigma_over_g2(manifest, output, windows.mass)
-    found = {key: _limits_of(of, yields[key], experiments[key], level) for key, of in names.items()}
+    found = {
+        key: SelectionLimits(
+            names[key], yields[key].efficiency, *yields[key].totals(models),
+            asymptotic_limits(models, level), counting_limits(models, level),
+        )
+        for key, models in experiments.items()
+    }  # fmt: skip
     limits = Limits(windows.mass, windows.training, luminosity, level, section, found)
     more = {"limits": settings.model_dump(mode="json"), **processed_of(output)}
     about = provenance(manifest.digest, stage="limits", networks=names, cut=cut, **more)
@@ -110,10 +112,10 @@ def run_limits(
     workspaces = {mass_name(one.mass): one.workspace() for one in experiments["single"] if one}
     written = [output.limits, *write_note(folder, limits)]
     written += write_workspaces((output.workspaces, folder / "datacards"), workspaces)
-    if effects:
-        impact = impacts(experiments["single"], level, effects["single"])
-        what = effects["single"], impact, yields["single"]
-        write_systematics(output.systematics, *what, mass=windows.mass, provenance=about)
+    if manifest.systematics:
+        impact = impacts(experiments["single"], level, manifest.systematics)
+        what = yields["single"], impact, windows.mass
+        write_systematics(output.systematics, *what, provenance=about)
         written.append(output.systematics)
     if spectra and bands:
         write_sidebands(output.sidebands, windows, settings.sidebands, bands, spectra, about=about)
@@ -138,14 +140,6 @@ def _best_cuts(judge: Judge, network: Perceptron) -> FloatArray:
     chooses, known = judge.folds["validation"], judge.training
     best, _ = judge.cuts(chooses.rank(network.logit(chooses.events.features.T)))
     return interpolated_cuts(judge.mass[known], best[known], judge.mass)
-
-
-def _limits_of(
-    network: str, yields: Yields, experiments: Sequence[CountingExperiment | None], level: float
-) -> SelectionLimits:
-    """Limits of all hypotheses behind one selection; none where there is no experiment."""
-    both = asymptotic_limits(experiments, level), counting_limits(experiments, level)
-    return SelectionLimits(network, yields.efficiency, *yields.totals(experiments), *both)
 
 
 def read_injected(texts: Sequence[str], mass: FloatArray) -> dict[float, float]:
@@ -225,21 +219,21 @@ def _observe(
         seen = Spectrum.of(np.repeat(judging.variable[behind], times[behind]))
     counts = seen.sums(scan.windows.low, scan.windows.high)[0].astype(np.int64)
     scale = luminosity / manifest.luminosity
+    background = behind & ~judging.signal
+    simulation = Spectrum.of(judging.variable[background], scale * judging.weight[background])
     yields = scan.yields(known, judging, logit).scaled(scale)
     experiments = CountingExperiment.all_of(yields, scan.windows.mass, luminosity, settings)
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
     if spectra is not None:
-        simulated = spectra[0]._replace(weight=scale * spectra[0].weight)
-        sidebands = measure_sidebands(scan.windows, beside, simulated, seen)
+        sidebands = measure_sidebands(scan.windows, beside, simulation, seen)
         # Windows that share events cannot each have a normalisation of its own in one experiment.
-        as_expected = measure_sidebands(scan.windows, beside, simulated)
+        as_expected = measure_sidebands(scan.windows, beside, simulation)
         experiments, repeated = (one.normalise(experiments) for one in (sidebands, as_expected))
     found = observe(experiments, counts, level)
-    background, effective = yields.totals(experiments)
-    spread = [one and possible(one, points(one)).background.std() for one in experiments]
-    cells, behind = Cells.of(scan.windows.low, scan.windows.high), behind & ~judging.signal
-    simulation = Spectrum.of(judging.variable[behind], scale * judging.weight[behind])
+    total, effective = yields.totals(experiments)
+    spread = [possible(one, points(one)).background.std() if one else 0.0 for one in experiments]
+    cells = Cells.of(scan.windows.low, scan.windows.high)
     in_cells, squares = simulation.sums(cells.edges[:-1], cells.edges[1:])
     share = global_p_value(
         repeated, cells, in_cells, np.sqrt(squares),
@@ -256,8 +250,8 @@ def _observe(
         mass=scan.windows.mass,
         hypothesis=scan.windows.training,
         efficiency=yields.efficiency,
-        background=background,
-        background_error=np.array([one or 0.0 for one in spread]),
+        background=total,
+        background_error=np.array(spread),
         effective_events=effective,
         count=counts,
         expected=counting_limits(experiments, level),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from punzinet.analysis.io.files import read_json
-from punzinet.analysis.limits.model import Yields
-from punzinet.analysis.limits.systematics import Effect, write_systematics
+from punzinet.analysis.limits.model import Effect, Yields
+from punzinet.analysis.limits.systematics import write_systematics
 from punzinet.plots.report.limits import (
     SYSTEMATIC,
     conclusion,
@@ -75,13 +75,13 @@ def test_the_table_says_what_a_parameter_does_and_what_too_few_events_know(tmp_p
     """A background of which a parameter doubles one third, and an efficiency that it lowers."""
     ones, mass = np.ones(2), np.array([1.0, 2.0])
     background = np.array([[1.0, 0.0], [2.0, 0.0]])
-    yields = Yields(("one", "two"), ones, 0.1 * ones, background, background, ones, 0 * ones)
     both = {"one": (2.0, 0.5), "two": (1.0, 1.0), "signal": (0.9, 1.2)}
     factor = {process: np.outer(of, ones) for process, of in both.items()}
     error = dict.fromkeys(both, np.zeros((2, 2))) | {"two": np.array([[0.3, 0.3], [0.0, 0.0]])}
-    path, effects = tmp_path / "systematics.json", {"s": Effect(factor, error)}
-    impact = {"s": np.array([0.0123, 0.0])}
-    write_systematics(path, effects, impact, yields, mass=mass, provenance={})
+    errors, effects = (background, ones, 0 * ones), {"s": Effect(factor, error)}
+    yields = Yields(("one", "two"), ones, 0.1 * ones, background, *errors, effects)
+    path, impact = tmp_path / "systematics.json", {"s": np.array([0.0123, 0.0])}
+    write_systematics(path, yields, impact, mass, provenance={})
     (table,) = systematics_tables(read_json(path, ""))
     assert table.header == SYSTEMATIC
     assert "Too few varied events know the effect of s on two (± 30 %)" in table.caption

@@ -14,7 +14,7 @@ from small_runs import linked, make_features, save_network, untrained
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.limits.model import measure_yields
+from punzinet.analysis.limits.model import Effect, measure_yields
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
 from punzinet.analysis.limits.scan import Scan, draw_pseudo_data, global_p_value
@@ -132,16 +132,17 @@ def test_a_background_between_windows_only_is_counted_like_any_other(judged, don
     start, stop = Windows.read(done.windows).assign(events.variable)
     between = (start == stop) & (events.process == "tautau")
     named = replace(events, process=np.where(between, "resonance", events.process))
-    factors = np.full((2, len(known.efficiency)), 1.1)
-    shared = {"a": dict.fromkeys([*known.backgrounds, "signal"], factors)}
+    both = np.full((2, len(known.efficiency)), 1.1)
+    effects = {"a": Effect(dict.fromkeys([*known.backgrounds, "signal"], both), {})}
     found, before = (
-        scan.yields(replace(known, shared=shared), one, logit) for one in (named, events)
+        scan.yields(replace(known, effects=effects), one, logit) for one in (named, events)
     )
     assert found.backgrounds == (*before.backgrounds, "resonance")
     np.testing.assert_allclose(found.background.sum(axis=0), before.background.sum(axis=0))
     assert found.background[-1].any()
-    assert found.shared["a"].keys() == {*known.backgrounds, "signal"}
-    assert all((of == 1.1).all() for of in found.shared["a"].values())
+    factors = found.effects["a"].factor
+    assert factors.keys() == {*known.backgrounds, "signal"}
+    assert all((of == 1.1).all() for of in factors.values())
 
 
 def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know_of_signal(judged):

@@ -80,35 +80,33 @@ class Likelihood(NamedTuple):
     def of(cls, workspaces: Sequence[Workspace]) -> Self:
         """Likelihoods of workspaces, at least one, with nominal constraints."""
         channels = [one["channels"][0]["samples"] for one in workspaces]
-        kinds = "normsys", "histosys", "shapesys"
-        known = [[modifiers(samples, kind) for kind in kinds] for samples in channels]
-        names = [
-            sorted(varied) + sorted(scaled.keys() - varied.keys()) for scaled, varied, _ in known
-        ]
+        scaled, varied = (
+            [modifiers(samples, kind).keys() for samples in channels]
+            for kind in ("normsys", "histosys")
+        )
+        names = [sorted(own) + sorted(of - own) for of, own in zip(scaled, varied, strict=True)]
         bins = max(len(samples[0]["data"]) for samples in channels)
         shape = len(channels), bins, max(map(len, channels))
-        events, effective = np.zeros(shape), np.zeros(shape)
+        events, effective = np.zeros((2, *shape))
         factors = np.ones((shape[0], shape[2], max(map(len, names)), 2))
-        changes = np.zeros((*shape, max(len(varied) for _, varied, _ in known), 2))
-        for m, (samples, (scaled, varied, statistics)) in enumerate(
-            zip(channels, known, strict=True)
-        ):
-            rows = slice(len(samples[0]["data"]))
+        changes = np.zeros((*shape, max(map(len, varied)), 2))
+        for m, samples in enumerate(channels):
             for s, sample in enumerate(samples):
-                events[m, rows, s] = sample["data"]
-            for name, of in scaled.items():
-                for s, both in of.items():
-                    factors[m, s, names[m].index(name)] = both["hi"], both["lo"]
-            for name, of in varied.items():
-                for s, both in of.items():
-                    data, ends = events[m, rows, s, None], [both["hi_data"], both["lo_data"]]
-                    relative = divided(np.transpose(ends) - data, data)
-                    changes[m, rows, s, names[m].index(name)] = relative
-            for of in statistics.values():
-                for s, error in of.items():
-                    effective[m, rows, s] = divided(events[m, rows, s], error) ** 2
-        parameters = factors.shape[2] + shape[1] * shape[2]
-        return cls(events, factors, changes, effective, np.zeros((shape[0], parameters)))
+                data = np.array(sample["data"], dtype=np.float64)
+                own = m, slice(len(data)), s
+                events[own] = data
+                for one in sample["modifiers"]:
+                    match one:
+                        case {"type": "normsys", "name": name, "data": both}:
+                            factors[m, s, names[m].index(name)] = both["hi"], both["lo"]
+                        case {"type": "histosys", "name": name, "data": both}:
+                            ends = np.transpose([both["hi_data"], both["lo_data"]])
+                            relative = divided(ends - data[:, None], data[:, None])
+                            changes[(*own, names[m].index(name))] = relative
+                        case {"type": "shapesys", "data": error}:
+                            effective[own] = divided(data, error) ** 2
+        centre = np.zeros((shape[0], factors.shape[2] + shape[1] * shape[2]))
+        return cls(events, factors, changes, effective, centre)
 
     def profile(
         self, cross_section: FloatArray, observed: FloatArray | None = None

@@ -75,10 +75,9 @@ def _bands(one: CountingExperiment | None, confidence_level: float, points_log2:
     # By Cantelli's inequality no more is counted in 98 % of all cases, which is beyond the bands.
     most = range(int(events.background.mean() + 7 * _spread(events)) + 1)
     at_most = cache(events.at_most)
-    quantiles = [bisect_left(most, share, key=at_most) for share in ndtr(BANDS).tolist()]
-    counts, bands = np.unique(quantiles, return_inverse=True)
-    limits = [counting_limit(n, events, confidence_level) for n in counts.tolist()]
-    return np.array(limits)[bands]
+    counts = [bisect_left(most, share, key=at_most) for share in ndtr(BANDS).tolist()]
+    limits = {n: counting_limit(n, events, confidence_level) for n in {*counts}}
+    return np.array([limits[n] for n in counts])
 
 
 def counting_limit(n: int, events: Possible, confidence_level: float) -> float:

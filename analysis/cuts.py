@@ -165,16 +165,17 @@ _Merit = tuple[tuple[float, float, float], float, float, bool]
 
 @njit(cache=True)
 def _sigma_min(
-    sums: FloatArray, background: float, hypothesis: int, shifts: Any, merit: _Merit
+    sums: FloatArray, unseen: float, hypothesis: int, shifts: Any, merit: _Merit
 ) -> float:
     """σ_min of one selection, infinite without efficiency.
 
-    The sums (P + 1,) are the background of each process, and the efficiency. The shifts (H, K, P)
-    are none if the background is certain.
+    The sums (P + 1,) are the background of each process, in all what is `unseen` if there is none,
+    and the efficiency. The shifts (H, K, P) are none if the background is certain.
     """
     if sums[-1] <= 0:
         return np.inf
     constants, luminosity, overall, _ = merit
+    background = sums[:-1].sum() or unseen
     variance = background
     if shifts is not None:
         variance = _variance(background, sums, overall, shifts[hypothesis])
@@ -184,19 +185,16 @@ def _sigma_min(
 
 
 @njit(cache=True)
-def _add_equal(events: RankedEvents, first: int, sums: FloatArray, background: FloatArray) -> int:
+def _add_equal(events: RankedEvents, first: int, sums: FloatArray) -> int:
     """Add all events with the output of event `first`, which no cut can tell apart.
 
-    They are added to `sums` (H, P + 1), background events of each process and efficiencies, and
-    to `background` (H,) of all processes. Returns the first event with a smaller output.
+    They are added to `sums` (H, P + 1), background events of each process and efficiencies. Returns
+    the first event with a smaller output.
     """
     i = first
     while i < len(events.logit) and events.logit[i] == events.logit[first]:
-        process = events.process[i]
         for window in range(events.start[i], events.stop[i]):
-            sums[window, process] += events.weight[i]
-            if process >= 0:
-                background[window] += events.weight[i]
+            sums[window, events.process[i]] += events.weight[i]
         i += 1
     return i
 
@@ -286,31 +284,27 @@ def _scan(
     """
     hypotheses = events.hypotheses
     sums = np.zeros((hypotheses, events.processes + 1))
-    background = np.zeros(hypotheses)
     found = np.full(len(events.logit), np.inf)
     sigma, changed = np.full(hypotheses, np.inf), np.zeros(hypotheses, dtype=np.bool_)
     single, least = np.inf, np.inf
     i = 0
     while i < len(events.logit):
         first = i
-        i = _add_equal(events, first, sums, background)
+        i = _add_equal(events, first, sums)
         adds_signal = False
         for k in range(first, i):
             own = events.start[k]
             changed[own : events.stop[k]] = True
             if events.process[k] < 0 and own < events.stop[k]:
                 adds_signal |= used[own]
-                sigma[own] = _sigma_min(
-                    sums[own], background[own] or unseen[own], own, shifts, merit
-                )
-                found[k] = sigma[own]
+                found[k] = sigma[own] = _sigma_min(sums[own], unseen[own], own, shifts, merit)
         if not adds_signal:
             continue
         total = 0.0
         for h in range(hypotheses):
             if used[h]:
                 if changed[h]:
-                    sigma[h] = _sigma_min(sums[h], background[h] or unseen[h], h, shifts, merit)
+                    sigma[h] = _sigma_min(sums[h], unseen[h], h, shifts, merit)
                     changed[h] = False
                 total += np.log(sigma[h]) if merit[-1] else sigma[h]
         if total < least:

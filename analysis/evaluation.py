@@ -46,12 +46,17 @@ class ScaledFold:
 
         InputError if a background process has events, but none in this part.
         """
-        events, ((signal, background), own) = getattr(sample, part), sample.totals_of(part)
-        total, subset = _stack(background, signal), _stack(own[1], own[0])
-        parts, known = [sample.training, sample.validation], sample.known
+        events, parts = getattr(sample, part), [sample.training, sample.validation]
+        known = sample.known
         if part == "test":
-            parts, known = [*parts, sample.test], 1.0
-        for name, whole, held in zip(sample.backgrounds, background, own[1], strict=True):
+            parts, known = [*parts, events], 1.0
+        total, variance = (
+            np.sum([_sums(sample, one, one.weight**power) for one in parts], axis=0) / known**power
+            for power in (1, 2)
+        )
+        subset = _sums(sample, events, events.weight)
+        columns = total[:SIGNAL, 0], subset[:SIGNAL, 0]
+        for name, whole, held in zip(sample.backgrounds, *columns, strict=True):
             if whole > 0 and held == 0:
                 raise InputError(
                     f"None of the {name} events in the mass windows is in the {part} fold, so "
@@ -59,8 +64,7 @@ class ScaledFold:
                 )
         weight = events.weight * divided(total, subset)[events.process, events.start]
         # The number accepted of the generated signal events is binomial, of efficiency `total`.
-        binomial = _stack(np.ones_like(background), 1 - signal.clip(max=1))
-        variance = binomial * sum(_sums(sample, one, one.weight**2) for one in parts) / known**2
+        variance[SIGNAL] *= 1 - total[SIGNAL].clip(max=1)
         squares, scaled = _sums(sample, events, weight**2), replace(events, weight=weight)
         return cls(scaled, total, variance, squares, sample.backgrounds)
 
@@ -83,16 +87,12 @@ class ScaledFold:
         return variances.clip(min=0)
 
 
-def _stack(background: np.ndarray, signal: np.ndarray) -> FloatArray:
-    """(P + 1, H) of what backgrounds (P,) have for all hypotheses, and signals (H,) each."""
-    return np.vstack([np.repeat(background[:, None], len(signal), axis=1), signal])
-
-
 def _sums(sample: Sample[Events], events: Events, values: FloatArray) -> FloatArray:
     """Sum values of events over what is scaled together, (P + 1, H)."""
     signal = events.process == SIGNAL
     background = np.bincount(events.process[~signal], values[~signal], len(sample.backgrounds))
-    return _stack(background, np.bincount(events.start[signal], values[signal], len(sample.mass)))
+    of_signal = np.bincount(events.start[signal], values[signal], len(sample.mass))
+    return np.vstack([np.repeat(background[:, None], len(of_signal), axis=1), of_signal])
 
 
 class Judge:

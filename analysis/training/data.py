@@ -163,16 +163,10 @@ class Sample(Generic[Part_co]):
             high = np.maximum(high, piece.features.max(axis=1, initial=-np.inf))
         return _Summary(signal, background, low, high)
 
-    def totals_of(self, part: str) -> tuple[Totals, Totals]:
-        """What a part is scaled to when it stands for all events, and what it sums up to.
-
-        Test events are scaled to the sum of all, the others to `total`.
-        """
-        if part != "test":
-            return self.total, self._summaries[PARTS.index(part)][:2]
-        own = self._summary(self.test)[:2]
-        signal, background = (self.known * k + o for k, o in zip(self.total, own, strict=True))
-        return (signal, background), own
+    @property
+    def training_total(self) -> Totals:
+        """`Totals` of the training part."""
+        return self._summaries[0][:2]
 
     @property
     def total(self) -> Totals:

@@ -207,7 +207,7 @@ def _phase(
 ) -> Phase:
     """The first phase, or the second, with engines for its events; validation's as they come."""
     # In the cross-entropy, signal sums up to as much as background does.
-    _, (signal, background) = sample.totals_of("training")
+    signal, background = sample.training_total
     together = settings.pretraining.signal_weights == "total"
     shares = np.full(len(signal), signal.sum()) if together else len(signal) * signal
     scale = np.concatenate([background.sum() / shares, np.ones(len(background))])

@@ -26,7 +26,7 @@ def test_scaled_background_is_more_of_one_process_and_nothing_else(sample):
 def test_thinned_background_stands_for_all(sample):
     thinned = thin_background(sample, 0.25, np.random.default_rng(1))
     assert thinned.validation is sample.validation
-    before, after = (one.totals_of("training")[1] for one in (sample, thinned))
+    before, after = (one.training_total for one in (sample, thinned))
     np.testing.assert_array_equal(before[0], after[0])
     assert after[1].sum() == pytest.approx(before[1].sum(), rel=0.03)
     background = [np.sum(part.training.process >= 0) for part in (sample, thinned)]

@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 
 from punzinet.analysis.io.compiled import njit
-from punzinet.analysis.io.files import InputError, read_result, write_json
+from punzinet.analysis.io.files import InputError, read_result, rows_of, write_json
 from punzinet.analysis.manifest.sections import MASS_TOLERANCE, ROLES, read_hypotheses
 from punzinet.analysis.peak_fit import PEAK_FIT, PeakFit
 from punzinet.analysis.search import RECOIL, SEARCH, Search
@@ -105,10 +105,8 @@ class Windows:
         columns["source"] = np.where(self.fitted, "fitted", "interpolated").tolist()
         columns["role"] = np.where(self.training, *ROLES).tolist()
         columns["fit"] = [PEAK_FIT.dump_python(fit) for fit in self.fits]
-        rows = zip(*columns.values(), strict=True)
-        hypotheses = [dict(zip(columns, row, strict=True)) for row in rows]
         search = SEARCH.dump_python(self.search, mode="json")
-        content = {"provenance": dict(provenance), "search": search, "hypotheses": hypotheses}
+        content = {"provenance": dict(provenance), "search": search, "hypotheses": rows_of(columns)}
         write_json(path, content)
 
     @classmethod

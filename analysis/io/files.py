@@ -265,6 +265,11 @@ def to_cells(column: FloatArray) -> Any:
     return cells.tolist()
 
 
+def rows_of(columns: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Rows of a table for JSON, by its columns."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def cells(lists: Any, to_array: Callable[[Any], Any] = np.array) -> GetPydanticSchema:
     """Annotation of a field that is an array, and such lists in JSON."""
     written = Annotated[lists, AfterValidator(to_array), PlainSerializer(to_cells)]

@@ -71,15 +71,13 @@ class Limits(Coupled):
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write limits.json; what is infinite or unknown there is null."""
-        rows = hypothesis_rows(self.mass, self.training)
-        for row, known in zip(rows, self.sigma_over_g2.tolist(), strict=True):
-            row["sigma_over_g2_fb"] = known if np.isfinite(known) else None
+        known = files.to_cells(self.sigma_over_g2)
         content = {
             "provenance": dict(provenance),
             "luminosity": self.luminosity,
             "confidence_level": self.confidence_level,
             "bands": BANDS.tolist(),
-            "hypotheses": rows,
+            "hypotheses": hypothesis_rows(self.mass, self.training, sigma_over_g2_fb=known),
             "selections": _SELECTIONS.dump_python(self.selections),
         }
         files.write_json(path, content)

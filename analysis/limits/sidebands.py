@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import polygamma
 
 from punzinet.analysis.folds import Folds
-from punzinet.analysis.io.files import to_cells, write_json
+from punzinet.analysis.io.files import rows_of, to_cells, write_json
 from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.model import (
     ASSUMED,
@@ -301,6 +301,5 @@ def write_sidebands(
         "count": bands.count, "factor": np.where(bands.usable, bands.factor, np.nan),
         "uncertainty": bands.uncertainty, **check._asdict(), "pull": check.pull,
     }  # fmt: skip
-    cells = zip(*map(to_cells, columns.values()), strict=True)
-    rows = [dict(zip(columns, row, strict=True)) for row in cells]
+    rows = rows_of({name: to_cells(column) for name, column in columns.items()})
     write_json(path, {"provenance": dict(about), "said": said, "rows": rows})

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from punzinet.analysis.io.files import is_file
+from punzinet.analysis.io.files import is_file, rows_of
 from punzinet.analysis.types import BoolArray, FloatArray
 
 MASS_TOLERANCE = 1e-6  # two masses closer than this (GeV) are the same hypothesis
@@ -339,10 +339,11 @@ class PaperSettings(Section):
 ROLES = ("training", "validation")  # of a mass: the first if networks are trained for it
 
 
-def hypothesis_rows(mass: FloatArray, training: BoolArray) -> list[dict[str, Any]]:
-    """Masses and roles as results have them in JSON."""
-    roles = np.where(training, *ROLES).tolist()
-    return [{"mass": m, "role": role} for m, role in zip(mass.tolist(), roles, strict=True)]
+def hypothesis_rows(
+    mass: FloatArray, training: BoolArray, **more: Iterable[Any]
+) -> list[dict[str, Any]]:
+    """Masses and roles as results have them in JSON, and more columns."""
+    return rows_of({"mass": mass.tolist(), "role": np.where(training, *ROLES).tolist(), **more})
 
 
 def read_hypotheses(rows: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, BoolArray]:

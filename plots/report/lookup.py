@@ -1,12 +1,12 @@
 """What the page knows of every hypothesis, for looking one up."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.io.files import read_result, to_cells
+from punzinet.analysis.io.files import read_result, rows_of, to_cells
 from punzinet.analysis.io.histograms import STAGES, read_backgrounds, spectrum_axis
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.io.tensor_events import read_tensor_events
@@ -59,7 +59,7 @@ def lookup_data(
         "cross_section": to_cells(known_sigma_over_g2(manifest, output, windows.mass)),
         "further": _limits(output.limits, keys),
     }
-    hypotheses = _rows(columns)
+    hypotheses = rows_of(columns)
     labels = {name: plain_label(name, text) for name, text in manifest.processes.items()}
     written = {"title": variable.title, "unit": variable.plain_unit, "mass": variable.mass.title}
     found = dict.fromkeys(name for row in hypotheses for name in row["yields"]["before"])
@@ -82,10 +82,6 @@ def _key(mass: float) -> str:
     return f"{mass:.6f}"
 
 
-def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
 def _rounded(values: Iterable[float], digits: int) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
@@ -103,7 +99,7 @@ def _selection(sensitivity: Sensitivity, loss: str, cut: str, number: str) -> li
     columns |= {"sigma": chosen.sigma_min, "error": chosen.sigma_min_error}
     known = {name: to_cells(column) for name, column in columns.items()}
     known |= {"bound": chosen.bound.tolist(), "meanBound": (mean.limit < 0).tolist()}
-    return _rows({**known, "networks": [len(names)] * len(mean.mass)})
+    return rows_of({**known, "networks": [len(names)] * len(mean.mass)})
 
 
 def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:

@@ -17,7 +17,7 @@ from scipy.special import gammaincinv, ndtr
 from punzinet.analysis.limits.systematics import Parameter
 from punzinet.analysis.observables import Quantity
 from punzinet.analysis.search import Search
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, divided
 from punzinet.plots import style
 
 DECADES = 6.0  # of the logarithmic axis below the largest bin, if the signals do not end above
@@ -256,7 +256,7 @@ def poisson_errors(values: FloatArray, variances: FloatArray) -> FloatArray:
     Values and variances, (k,), are sums of weights and of their squares; an empty bin is no event
     of weight 1. As in `hist.intervals`, whose import of all statistics takes half a second.
     """
-    weight = np.divide(variances, values, out=np.ones_like(values), where=values > 0)
+    weight = divided(variances, values, 1.0)
     low, high = gammaincinv(values / weight + [[0], [1]], ndtr([[-1], [1]]))
     return np.stack([values - weight * np.where(values > 0, low, 0), weight * high - values])
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
-from punzinet.analysis.types import FloatArray
+from punzinet.analysis.types import FloatArray, divided
 from punzinet.analysis.windows import HALF_WIDTH, Windows
 from punzinet.plots import style
 
@@ -110,8 +110,7 @@ def _draw_peak(panels: tuple[Axes, Axes], windows: Windows, index: int, peak: Hi
         fine = np.linspace(edges[0], edges[-1], STEPS + 1)
         density = total * np.diff(cdf(fine)) / np.diff(fine)
         axes.plot(0.5 * (fine[1:] + fine[:-1]), density, color=style.BLUE, zorder=3)
-        pull = content - total * np.diff(cdf(edges))
-        pull = np.divide(pull, error, out=np.zeros_like(error), where=error > 0)
+        pull = divided(content - total * np.diff(cdf(edges)), error)
         below.bar(centre, pull.clip(-PULLS, PULLS), width, color=style.SLATE)
         unit = windows.search.variable.unit
         said = f"$\\sigma = {fit.sigma:.3f}$ {unit}\n$\\chi^2/\\nu = {fit.chi2:.0f}/{fit.ndof}$"

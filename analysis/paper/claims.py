@@ -16,7 +16,7 @@ from punzinet.analysis.paper.judgement import Judgement
 from punzinet.analysis.paper.statistics import Claim, Measured, Statistics, over_networks
 from punzinet.analysis.paper.studies import MAIN, UNBATCHED, Study
 from punzinet.analysis.sensitivity import Sensitivity
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, divided
 from punzinet.analysis.windows import mass_index
 
 #: Mass in GeV, σ_min of the cross-entropy network at its best cut for each mass, and of the
@@ -107,7 +107,7 @@ def _ensemble(statistics: Statistics) -> Iterator[Row]:
             at = f"{name.replace('_', ' at ')} cut, mean over trained masses"
             yield f"{name}_{claim}", f"{text}, {at}", number(curve, trained)
     bce, punzi = (statistics.spread(curve, trained) for curve in ("bce/best", "punzi/best"))
-    compared = np.divide(bce, punzi, out=np.full(bce.shape, np.nan), where=punzi > 0)
+    compared = divided(bce, punzi, np.nan)
     text = "spread over networks of BCE over that of the Punzi-nets, both at best cuts"
     yield "bce_over_punzi_spread", text, compared, 1.0
 

@@ -19,7 +19,7 @@ from punzinet.analysis.io.files import InputError, atomic_path
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
-from punzinet.analysis.types import BoolArray, FloatArray, IntArray
+from punzinet.analysis.types import BoolArray, FloatArray, IntArray, divided
 
 LOSSES = ("bce", "punzi")
 REPLICAS, TOYS = range(2)  # what is done with the random numbers that judging needs
@@ -204,8 +204,7 @@ def roughness(passed: FloatArray, total: FloatArray, rng: np.random.Generator) -
     allows. NaN if nothing passes.
     """
     weights, squares = total
-    count = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
-    fraction = np.divide(passed[0], weights, out=np.zeros_like(weights), where=weights > 0)
+    count, fraction = divided(weights**2, squares), divided(passed[0], weights)
     # Unweighted events of the same fractions and power.
     events = np.rint(count).astype(np.int64)
     selected = fraction.clip(0, 1) * events

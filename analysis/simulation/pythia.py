@@ -23,7 +23,7 @@ from punzinet.analysis.simulation import mumugamma
 from punzinet.analysis.simulation.events import GeneratedEvents, Generator, momenta
 from punzinet.analysis.simulation.published import SPECTRUM_TOLERANCE
 from punzinet.analysis.simulation.taupair import TauPairGenerator
-from punzinet.analysis.types import BoolArray, FloatArray
+from punzinet.analysis.types import BoolArray, FloatArray, divided
 
 LEAST_EVENTS: Final = 1000  # events that a bin needs in both samples to be judged
 _ENTRIES: Final = 1200  # of Pythia in each bin, where there are too few for `BINS`
@@ -167,8 +167,7 @@ def _density(edges: FloatArray, values: FloatArray, weight: FloatArray) -> tuple
     """Share of a sample in each bin over its width, its error, and effective events, (k,) each."""
     sums, squares = (np.histogram(values, edges, weights=w)[0] for w in (weight, weight**2))
     norm = np.diff(edges) * weight.sum()
-    events = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
-    return sums / norm, np.sqrt(squares) / norm, events
+    return sums / norm, np.sqrt(squares) / norm, divided(sums**2, squares)
 
 
 def _above(events: GeneratedEvents, process: Process) -> GeneratedEvents:

@@ -30,7 +30,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import TypeAdapter
 
-from punzinet.analysis.io.files import Column, InputError, read_result, write_json
+from punzinet.analysis.io.files import Column, InputError, read_result, to_cells, write_json
 from punzinet.analysis.io.histograms import Spectra
 from punzinet.analysis.limits.binned import Workspace
 from punzinet.analysis.limits.model import UNSEEN
@@ -257,9 +257,8 @@ class ShapeLimits:
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write shape.json; what is infinite or unknown there is null."""
-        gain = [one if np.isfinite(one) else None for one in self.gain.tolist()]
-        content = {"provenance": dict(provenance), **_LIMITS.dump_python(self), "gain": gain}
-        write_json(path, {**content, "bands": BANDS.tolist()})
+        more = {"gain": to_cells(self.gain), "bands": BANDS.tolist()}
+        write_json(path, {"provenance": dict(provenance), **_LIMITS.dump_python(self), **more})
 
     @staticmethod
     def read(path: Path) -> "ShapeLimits":

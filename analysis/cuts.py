@@ -19,7 +19,9 @@ import scipy
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance, punzi_numerator
 from punzinet.analysis.io.compiled import njit
 from punzinet.analysis.io.files import InputError
+from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.types import SIGNAL, BoolArray, FloatArray, IntArray, divided
+from punzinet.analysis.windows import Windows
 
 NONE_FOUND = 1.148
 """Events that are excluded at one standard deviation (68.27 %) where none was found."""
@@ -72,6 +74,27 @@ class RankedEvents(NamedTuple):
         process, start, stop = (c[order].astype(np.int16, copy=False) for c in columns[1:])
         weight = weight[order].astype(np.float64, copy=False)
         return cls(logit[order], weight, process, start, stop, processes, hypotheses)
+
+    @classmethod
+    def of(
+        cls, events: TensorEvents, logit: FloatArray, windows: Windows, backgrounds: Sequence[str]
+    ) -> Self:
+        """Sort events by their output (n,): those of background processes, by name, and signal.
+
+        Background lies in all windows (H,) that hold it, signal in that of its own mass.
+        """
+        process = np.full(len(logit), SIGNAL)
+        for code, name in enumerate(backgrounds):
+            process[events.process == name] = code
+        # As `Windows.assign` finds them; what is compiled for that takes longer to load.
+        start = np.searchsorted(windows.high, events.variable, side="right")
+        stop = np.searchsorted(windows.low, events.variable, side="left")
+        own = windows.index_of(events.mass)
+        inside = (start <= own) & (own < stop)
+        own *= inside
+        start, stop = np.where(events.signal, (own, own + inside), (start, stop))
+        size = {"processes": len(backgrounds), "hypotheses": len(windows)}
+        return cls.rank(logit, events.weight, process, start, stop, **size)
 
 
 @njit(cache=True)

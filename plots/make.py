@@ -1,6 +1,6 @@
 """All figures of a finished chain, from the files that its stages left."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from punzinet.analysis.cuts import RankedEvents, nearly_best_cuts
 from punzinet.analysis.io.files import read_result
 from punzinet.analysis.io.histograms import STAGES, read_comparison, read_peaks, read_spectrum
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.tensor_events import TensorEvents, read_tensor_events
+from punzinet.analysis.io.tensor_events import read_tensor_events
 from punzinet.analysis.limits.coupling import SHIPPED, read_published
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
@@ -25,7 +25,6 @@ from punzinet.analysis.saved_network import load_network
 from punzinet.analysis.search import RECOIL, Search
 from punzinet.analysis.sensitivity import Sensitivity
 from punzinet.analysis.simulation.published import WEIGHTED_SIGMAS
-from punzinet.analysis.types import SIGNAL, FloatArray
 from punzinet.analysis.windows import Windows
 from punzinet.plots import spectra, style
 from punzinet.plots.limits import limits_figure, p_value_figure, shape_gain_figure
@@ -125,7 +124,10 @@ class _Run:
         events = read_tensor_events(output.tensors, search)
         network = load_network(output.network(self.network), search).network
         backgrounds = [name for name in processes if name != SIGNAL_PROCESS]
-        flat = self.nearly_optimal(events, network.logit(events.features), backgrounds)
+        # Ends of the cuts that are about as good as the best, by all events.
+        ranked = RankedEvents.of(events, network.logit(events.features), windows, backgrounds)
+        about = self.sensitivity.figure_of_merit, self.sensitivity.luminosity, backgrounds
+        flat = nearly_best_cuts(ranked, TOLERANCE, *about)
         cuts = Cuts(self.sensitivity.mass, judged.optimal.cut, judged.single_cut, flat)
         of_signal = Outputs.of(network, events[events.signal], style.EFFICIENCY)
         others = Outputs.of(network, events[~events.signal], style.BACKGROUND)
@@ -137,19 +139,6 @@ class _Run:
         spread = {n: (one.features, one.weight) for n, one in found.items() if len(one.weight)}
         shapes = {m: (one.features, one.weight) for m, one in signals.items()}
         yield "features", spectra.features_figure(search, shapes, spread, processes)
-
-    def nearly_optimal(
-        self, events: TensorEvents, logit: FloatArray, backgrounds: Sequence[str]
-    ) -> FloatArray:
-        """Ends (2, H) of the cuts that are about as good as the best, by all events."""
-        process = np.full(len(logit), SIGNAL)
-        for i, name in enumerate(backgrounds):
-            process[events.process == name] = i
-        size = {"processes": len(backgrounds), "hypotheses": len(self.windows)}
-        columns = events.weight, process, events.start, events.stop
-        ranked = RankedEvents.rank(logit, *columns, **size)
-        about = self.sensitivity.figure_of_merit, self.sensitivity.luminosity, backgrounds
-        return nearly_best_cuts(ranked, TOLERANCE, *about)
 
     def of_limits(self) -> Iterator[tuple[str, Figure]]:
         """Expected limits and, of data or pseudo-data, local p-values and observed limits."""

@@ -75,15 +75,10 @@ class Scan:
         The background among the `events` that judge, and have these network outputs, is counted;
         efficiency, and shared systematic effects, are interpolated.
         """
-        kept, own, count = ~events.signal, len(known.backgrounds), len(self.windows)
-        found, code = np.unique(events.process[kept], return_inverse=True)
-        others = [name for name in found.tolist() if name not in known.backgrounds]
-        names, cut = (*known.backgrounds, *others), np.full(count, known.cut[0])
-        process = np.array([names.index(name) for name in found], dtype=int)[code]
-        ranked = RankedEvents.rank(
-            logit[kept], events.weight[kept], process,
-            *self.windows.assign(events.variable[kept]), processes=len(names), hypotheses=count,
-        )  # fmt: skip
+        own, cut = len(known.backgrounds), np.full(len(self.windows), known.cut[0])
+        found = np.unique(events.process[~events.signal]).tolist()
+        names = tuple(dict.fromkeys([*known.backgrounds, *found]))
+        ranked = RankedEvents.of(events, logit, self.windows, names)
         sums, squares = (of[:SIGNAL] for of in selected(ranked, cut))
         error, unseen = np.sqrt(squares), unseen_background(ranked)
         tested = self.windows.training

@@ -133,8 +133,7 @@ class Cells:
 
     def windows(self, cells: FloatArray | IntArray) -> FloatArray:
         """Sum columns of cells (..., C) to those of windows (..., S)."""
-        before = np.zeros((*cells.shape[:-1], cells.shape[-1] + 1))
-        np.cumsum(cells, axis=-1, out=before[..., 1:])
+        before = np.insert(np.cumsum(cells, axis=-1, dtype=np.float64), 0, 0.0, axis=-1)
         return before[..., self.stop] - before[..., self.start]
 
     def nearest(self, counts: BoolArray) -> tuple[BoolArray, IntArray]:

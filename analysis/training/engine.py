@@ -22,7 +22,7 @@ import punzinet.analysis.training.loss_kernels as kernels
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss, wide
 from punzinet.analysis.training.batches import TILE, Batch, Batches, PackedEvents
-from punzinet.analysis.training.loss_kernels import Descent, Labels, Networks, PunziValues, Totals
+from punzinet.analysis.training.loss_kernels import Descent, Labels, PunziValues, Totals
 from punzinet.analysis.training.network_kernels import PARTS, Workspace
 from punzinet.analysis.types import FloatArray, IntArray
 
@@ -81,7 +81,7 @@ class FusedEngine(Engine):
     def __init__(self, *given: Any, dtype: type[np.floating] = np.float32) -> None:
         """Make an engine of what `Engine` takes; double precision is for tests, and slow."""
         super().__init__(*given)
-        self._dtype, self._widths = dtype, np.array(self.widths)
+        self._dtype = dtype
         events, loss, merit = self.events, self.loss, self.loss.figure_of_merit
         signal, background = np.split(self.bce_scale, [events.hypotheses])
         scale = np.concatenate([signal, np.tile(background, len(events.ranges))])
@@ -157,7 +157,7 @@ class FusedEngine(Engine):
     ) -> None:
         """Let a kernel run for each of some workers; which of them does what changes no result."""
         workers = min(workers, len(self._work))
-        given = batch, Networks(parameters.astype(self._dtype), self._widths), *about
+        given = batch, parameters.astype(self._dtype), *about
         run = map if workers == 1 else self._threads.map
         list(run(lambda n: kernel((n, workers, self._work[n]), *given), range(workers)))
 

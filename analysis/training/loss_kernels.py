@@ -9,7 +9,8 @@ through the batches of a whole epoch with its networks, and each network makes s
 *Punzi-loss.* The first pass over a batch sums up ε and B of every window; the loss and its slopes
 with respect to these sums follow; the second pass turns the slopes into the gradient.
 
-The `share` of a worker in the work is its number, that of all workers, and its `Workspace`.
+The `share` of a worker in the work is its number, that of all workers, and its `Workspace`. The
+(N, K) `parameters` of networks are in the precision of the passes.
 """
 
 import math
@@ -30,13 +31,6 @@ TINY = 1e-300  # keeps a step of length zero from being divided by
 _numerator: Any = njit(merit.punzi_numerator)
 _variance: Any = njit(merit.background_variance)
 _slope: Any = njit(merit.variance_slope)
-
-
-class Networks(NamedTuple):
-    """N networks as passes take them."""
-
-    parameters: FloatArray  # (N, K) weights and biases, in the precision of the passes
-    widths: IntArray  # (layers,) units of each layer, inputs first, 1 last
 
 
 class Labels(NamedTuple):
@@ -72,7 +66,7 @@ def _cross_entropy(labels: Any, work: Any) -> Any:
 
 @event_loop
 def _add_block(
-    work: Any, batch: Any, block: Any, networks: Any, labels: Any, sums: Any, which: Any
+    work: Any, batch: Any, block: Any, parameters: Any, labels: Any, sums: Any, which: Any
 ) -> None:
     """Add what one block gives to the `sums` of some networks (`which`: first and stride).
 
@@ -85,34 +79,33 @@ def _add_block(
     for event in range(BLOCK):
         weight[event] *= labels.scale[cell[event]]
         total += weight[event]
-    for n in range(which[0], len(networks.parameters), which[1]):
-        net.forward(networks.parameters[n], networks.widths, work.rows)
+    for n in range(which[0], len(parameters), which[1]):
+        net.forward(parameters[n], work)
         sums[n, 0] += _cross_entropy(labels, work)
         sums[n, 1] += total
         if sums.shape[1] > 2:
-            about = networks.parameters[n], networks.widths, work.rows, work.slopes
-            net.backward(*about, sums[n, 2:])
+            net.backward(parameters[n], work, sums[n, 2:])
 
 
 @kernel
-def bce_parts(share: Any, batch: Any, networks: Any, labels: Any, sums: Any) -> None:
+def bce_parts(share: Any, batch: Any, parameters: Any, labels: Any, sums: Any) -> None:
     """Overwrite (PARTS, N, 2 or 2 + K) sums of a worker's parts of a batch, see `_add_block`."""
     worker, workers, work = share
     for part in range(worker, PARTS, workers):
         sums[part, :, :] = 0
         begin, end = net.blocks_of_part(batch, part)
         for block in range(begin, end):
-            _add_block(work, batch, block, networks, labels, sums[part], (0, 1))
+            _add_block(work, batch, block, parameters, labels, sums[part], (0, 1))
 
 
 @kernel
 def descend(
-    share: Any, epoch: Any, networks: Any, bounds: Any, descent: Any, labels: Any, results: Any
+    share: Any, epoch: Any, parameters: Any, bounds: Any, descent: Any, labels: Any, results: Any
 ) -> None:
     """Train a worker's networks for one epoch of stochastic gradient descent.
 
     The `Batch` of all tiles is in the order of the epoch, with (batches + 1,) bounds of the
-    batches in it. Parameters of the `Descent` change; those of `Networks` and the first results,
+    batches in it. Parameters of the `Descent` change; the others and the first results,
     (N, 2 + K) sums, are scratch. The second, (N,) losses, become means over batches of the
     weighted mean cross-entropy.
     """
@@ -125,9 +118,9 @@ def descend(
         for n in range(worker, count, workers):
             sums[n, :] = 0
             for k in range(descent.parameters.shape[1]):
-                networks.parameters[n, k] = descent.parameters[n, k]
+                parameters[n, k] = descent.parameters[n, k]
         for block in range(net.block_count(batch)):
-            _add_block(work, batch, block, networks, labels, sums, (worker, workers))
+            _add_block(work, batch, block, parameters, labels, sums, (worker, workers))
         for n in range(worker, count, workers):
             if sums[n, 1] > 0:
                 losses[n] += sums[n, 0] / sums[n, 1] / batches
@@ -147,24 +140,23 @@ def _step(descent: Any, network: Any, sums: Any) -> None:
 
 
 @event_loop
-def _evaluate(networks: Any, n: Any, rows: Any) -> None:
+def _evaluate(parameters: Any, work: Any) -> None:
     """Forward pass of one network for one block, with the output ŷ in place of the logit."""
-    net.forward(networks.parameters[n], networks.widths, rows)
-    output = rows[-1]
-    one = rows.dtype.type(1)
+    net.forward(parameters, work)
+    output = work.rows[-1]
+    one = output.dtype.type(1)
     for event in range(BLOCK):
         output[event] = one / (one + exp(-output[event]))
 
 
 @kernel
-def sum_parts(share: Any, batch: Any, networks: Any, sums: Any) -> None:
+def sum_parts(share: Any, batch: Any, parameters: Any, sums: Any) -> None:
     """First pass over a worker's parts of a batch.
 
     Overwrites (PARTS, 1 + N, cells) float64 sums: Σ weight, and Σ weight · ŷ of each network.
     """
     worker, workers, work = share
-    rows, weight, cell = work.rows, work.weight, work.cell
-    output = rows[-1]
+    output, weight, cell = work.rows[-1], work.weight, work.cell
     for part in range(worker, PARTS, workers):
         sums[part, :, :] = 0
         begin, end = net.blocks_of_part(batch, part)
@@ -172,35 +164,34 @@ def sum_parts(share: Any, batch: Any, networks: Any, sums: Any) -> None:
             net.load_block(batch, block, work)
             for event in range(BLOCK):
                 sums[part, 0, cell[event]] += np.float64(weight[event])
-            for n in range(len(networks.parameters)):
-                _evaluate(networks, n, rows)
+            for n in range(len(parameters)):
+                _evaluate(parameters[n], work)
                 selected = sums[part, 1 + n]
                 for event in range(BLOCK):
                     selected[cell[event]] += np.float64(weight[event] * output[event])
 
 
 @kernel
-def gradient_parts(share: Any, batch: Any, networks: Any, slopes: Any, gradients: Any) -> None:
+def gradient_parts(share: Any, batch: Any, parameters: Any, slopes: Any, gradients: Any) -> None:
     """Second pass over a worker's parts of a batch: (PARTS, N, K) gradients are overwritten.
 
     The (N, cells) slopes are ∂loss/∂(weight · ŷ) of the events of each cell.
     """
     worker, workers, work = share
-    rows, weight, cell = work.rows, work.weight, work.cell
-    output, slope, one = rows[-1], work.slopes[-1], rows.dtype.type(1)
+    output, weight, cell, slope = work.rows[-1], work.weight, work.cell, work.slopes[-1]
+    one = output.dtype.type(1)
     for part in range(worker, PARTS, workers):
         gradients[part, :, :] = 0
         begin, end = net.blocks_of_part(batch, part)
         for block in range(begin, end):
             net.load_block(batch, block, work)
-            for n in range(len(networks.parameters)):
-                _evaluate(networks, n, rows)
+            for n in range(len(parameters)):
+                _evaluate(parameters[n], work)
                 by_cell = slopes[n]
                 for event in range(BLOCK):
                     by_output = by_cell[cell[event]] * weight[event]
                     slope[event] = by_output * output[event] * (one - output[event])
-                parameters, gradient = networks.parameters[n], gradients[part, n]
-                net.backward(parameters, networks.widths, rows, work.slopes, gradient)
+                net.backward(parameters[n], work, gradients[part, n])
 
 
 class Totals(NamedTuple):
@@ -245,16 +236,13 @@ def losses_and_slopes(sums: Any, totals: Any, values: Any, slopes: Any) -> None:
         for r, (start, stop) in enumerate(totals.ranges):
             for process in range(processes):
                 events = scale[process] * selected[hypotheses + r * processes + process]
-                for h in range(start, stop):
-                    by_process[process, h] += events
-                    background[h] += events
+                by_process[process, start:stop] += events
+                background[start:stop] += events
         terms = values.efficiency[n], background, by_process, values.sigma[n]
         values.loss[n] = _loss_and_slopes(selected, sums[0], totals, terms, by_cell)
         for r, (start, stop) in enumerate(totals.ranges):
             for process in range(processes):
-                total = 0.0
-                for h in range(start, stop):
-                    total += by_process[process, h]
+                total = by_process[process, start:stop].sum()
                 by_cell[hypotheses + r * processes + process] = scale[process] * total
 
 

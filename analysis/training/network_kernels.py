@@ -124,8 +124,9 @@ def log1p(x: Any) -> Any:
 
 
 class Workspace(NamedTuple):
-    """A block of events, and what passes make of it."""
+    """A block of events, and what passes of networks of some widths make of it."""
 
+    widths: IntArray  # (layers,) units of each layer, inputs first, 1 last
     rows: FloatArray  # (Σ widths, BLOCK) inputs, activations and logit or output of a network
     weight: FloatArray  # (BLOCK,) event weights
     cell: IntArray  # (BLOCK,) cells of the events, see `Batch`
@@ -133,9 +134,10 @@ class Workspace(NamedTuple):
 
     @classmethod
     def of(cls, widths: tuple[int, ...], dtype: type[np.floating]) -> "Workspace":
-        """One for networks of some widths."""
+        """An empty one."""
         rows, weight = np.zeros((sum(widths), BLOCK), dtype), np.zeros(BLOCK, dtype)
-        return cls(rows, weight, np.zeros(BLOCK, np.uint32), np.zeros_like(rows[widths[0] :]))
+        cell, slopes = np.zeros(BLOCK, np.uint32), np.zeros_like(rows[widths[0] :])
+        return cls(np.array(widths), rows, weight, cell, slopes)
 
 
 @event_loop
@@ -176,12 +178,13 @@ def load_block(batch: Any, block: int, work: Any) -> None:
 
 
 @event_loop
-def forward(parameters: Any, widths: Any, rows: Any) -> None:
-    """Evaluate a network with (K,) parameters for one block.
+def forward(parameters: Any, work: Any) -> None:
+    """Evaluate a network with (K,) parameters for the block in a workspace.
 
-    Of the (Σ widths, BLOCK) rows, the first hold the inputs; the activations of each layer and,
-    last, the logit are written to the others.
+    Of its rows, the first hold the inputs; the activations of each layer and, last, the logit are
+    written to the others.
     """
+    widths, rows = work.widths, work.rows
     weight, below = 0, 0
     for layer in range(1, len(widths)):
         inputs, units = widths[layer - 1], widths[layer]
@@ -210,13 +213,14 @@ def forward(parameters: Any, widths: Any, rows: Any) -> None:
 
 
 @event_loop
-def backward(parameters: Any, widths: Any, rows: Any, slopes: Any, gradient: Any) -> None:
+def backward(parameters: Any, work: Any, gradient: Any) -> None:
     """Add one block's part of the gradient of a loss to the (K,) float64 `gradient`.
 
-    The rows are as `forward` left them, but for the last, which is not used. Of the
-    (Σ widths − inputs, BLOCK) slopes, the last row is ∂loss/∂logit of each event; the slopes with
-    respect to the inputs of all hidden units are written to the others.
+    The rows of the workspace are as `forward` left them, but for the last, which is not used. Of
+    its slopes, the last row is ∂loss/∂logit of each event; the slopes with respect to the inputs of
+    all hidden units are written to the others.
     """
+    widths, rows, slopes = work.widths, work.rows, work.slopes
     zero = rows.dtype.type(0)
     weight, below = len(parameters), len(rows) - 1
     gradient[weight - 1] += _sum(slopes[-1])

@@ -91,6 +91,11 @@ class Windows:
         """Hypotheses of (n,) generated masses; see `mass_index`."""
         return mass_index(self.mass, mass)
 
+    @property
+    def every(self) -> Self:
+        """The same with all masses trained, so that what counts trained ones counts all."""
+        return replace(self, training=np.ones(len(self), dtype=bool))
+
     def to_training(self, start: IntArray, stop: IntArray) -> tuple[IntArray, IntArray]:
         """Express (n,) ranges over all hypotheses as ranges over the training hypotheses alone.
 

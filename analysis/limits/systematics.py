@@ -98,7 +98,7 @@ def measure_systematics(
     if not manifest.systematics:
         return {}
     cut = behind[1] if behind else np.full(len(windows), -np.inf)
-    every = replace(windows, training=np.ones(len(windows), dtype=bool))
+    every = windows.every
     processes = [*backgrounds, SIGNAL_PROCESS] if behind else backgrounds
     datasets = manifest.part().datasets.items()
     present = {name: one.process for name, one in datasets if one.process in processes}

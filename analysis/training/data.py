@@ -192,20 +192,17 @@ class Sample(Generic[Part_co]):
 def open_sample(folder: Path, windows: Windows, chosen: Folds) -> Sample[StoredEvents]:
     """Find the events of the tensors, and leave them where they are; see `load_sample`."""
     about, stored = _find(folder, windows, chosen)
-    return Sample(*about, chosen.known, *stored)
+    return Sample(*about, *stored)
 
 
-def load_sample(
-    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
-) -> Sample[Events]:
+def load_sample(folder: Path, windows: Windows, chosen: Folds) -> Sample[Events]:
     """Read the tensors into memory, in the order of dataset, file and entry.
 
-    They lie in one Parquet file a chunk, made with the same windows. With `every_mass` the
-    hypotheses that are not trained on count, too. InputError if there are no tensors, one cannot
-    be read, or their events cannot train.
+    They lie in one Parquet file a chunk, made with the same windows. InputError if there are no
+    tensors, one cannot be read, or their events cannot train.
     """
-    about, stored = _find(folder, windows, chosen, every_mass=every_mass)
-    return Sample(*about, chosen.known, *(part.load() for part in stored))
+    about, stored = _find(folder, windows, chosen)
+    return Sample(*about, *(part.load() for part in stored))
 
 
 def judging_factors(
@@ -215,11 +212,10 @@ def judging_factors(
 
     There is a factor for every background process, and (H,) for the signal of the hypotheses.
     """
-    everything = replace(windows, training=np.ones(len(windows), dtype=bool))
     sums: dict[str, FloatArray] = {}  # of all events, and of those that judge
     for path in tensors.tensor_paths(folder):
         columns = ("process", "weight", "fold")
-        for table, start, stop in tensors.read_in_windows(path, everything, columns):
+        for table, start, stop in tensors.read_in_windows(path, windows.every, columns):
             weight = table["weight"].to_numpy() * (start < stop)
             judged = weight * (table["fold"].to_numpy() == chosen.judging)
             process = table["process"].dictionary_encode()
@@ -248,11 +244,9 @@ def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.Ten
 
 
 def _find(
-    folder: Path, windows: Windows, chosen: Folds, *, every_mass: bool = False
-) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...]], list[StoredEvents]]:
+    folder: Path, windows: Windows, chosen: Folds
+) -> tuple[tuple[tuple[str, ...], FloatArray, tuple[str, ...], float], list[StoredEvents]]:
     """What a `Sample` is made of, and its `PARTS`; arguments as of `load_sample`."""
-    if every_mass:
-        windows = replace(windows, training=np.ones(len(windows), dtype=bool))
     paths = sorted(tensors.tensor_paths(folder), key=_entries)
     for one, other in itertools.pairwise(paths):
         (*before, _, end), (*after, begin, _) = _entries(one), _entries(other)
@@ -268,9 +262,10 @@ def _find(
             names += sorted({*table["process"].unique().to_pylist()} - {SIGNAL_PROCESS, *names})
             count += np.sum(chosen.rows(table["fold"].to_numpy()[start < stop]), axis=1)
     codes = {name: code for code, name in enumerate(names)} | {SIGNAL_PROCESS: SIGNAL}
-    about = paths, windows, codes, chosen
-    stored = [StoredEvents(*about, part, size) for part, size in enumerate(count.tolist())]
-    return (windows.search.feature_names, windows.mass[windows.training], tuple(names)), stored
+    given = paths, windows, codes, chosen
+    stored = [StoredEvents(*given, part, size) for part, size in enumerate(count.tolist())]
+    mass = windows.mass[windows.training]
+    return (windows.search.feature_names, mass, tuple(names), chosen.known), stored
 
 
 def _entries(path: Path) -> tuple[str, str, int, int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +56,9 @@ def run_baselines(
     if a result of earlier stages is missing or damaged; Interrupted if a training was to stop.
     """
     windows, training = Windows.read(output.windows), manifest.training
-    sample = partial(load_sample, output.tensors, windows, training.folds)
-    trained, everything = (sample(every_mass=every) for every in (False, True))
+    trained, everything = (
+        load_sample(output.tensors, counted, training.folds) for counted in (windows, windows.every)
+    )
     common = _Common(manifest, output, windows, trained, everything, resume)
     folders = (output.network(name) for name in ("bce-00", "punzi-00"))
     bce, punzi = (load_network(folder, windows.search).network for folder in folders)

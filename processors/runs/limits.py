@@ -80,7 +80,7 @@ def run_limits(
         names["best"] = reference
     saved = {key: load_network(output.network(name), windows.search) for key, name in names.items()}
     cut, folds = saved["single"].single_cut, manifest.training.folds
-    sample = load_sample(output.tensors, windows, folds, every_mass=True)
+    sample = load_sample(output.tensors, windows.every, folds)
     judge = Judge(sample, windows.training, measured_figure(manifest, output, windows), luminosity)
     yields, experiments = {}, {}
     for key, one in saved.items():

@@ -61,7 +61,7 @@ def run_training(
     if ranks.number > 0:
         return None
     about = provenance_of(manifest, output, "train", training=settings.model_dump(mode="json"))
-    everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
+    everything = load_sample(output.tensors, windows.every, settings.folds)
     judge = Judge(everything, windows.training, *merit)
     sensitivity, written = _judge_and_save(result, judge, windows, output, about)
     return written, result, sensitivity
@@ -86,7 +86,7 @@ def run_study(
     result = train_visibly(sample, merit, settings, folder, **how)
     del sample
     about = provenance_of(manifest, output, f"paper {study.name}", **study.recipe())
-    everything = load_sample(output.tensors, windows, settings.folds, every_mass=True)
+    everything = load_sample(output.tensors, windows.every, settings.folds)
     judge = Judge(everything, windows.training, *merit)
     sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network.perceptron for trained in result.networks}

@@ -65,7 +65,7 @@ def done(manifest, tmp_path_factory):
 def judged(manifest, done):
     """Scan, yields of hypotheses, events that judge, and the network's output of these."""
     windows, folds = Windows.read(done.windows), manifest.training.folds
-    sample = load_sample(done.tensors, windows, folds, every_mass=True)
+    sample = load_sample(done.tensors, windows.every, folds)
     judge = Judge(sample, windows.training, manifest.figure_of_merit, manifest.luminosity)
     content = json.loads((done.network("punzi-00") / "network.json").read_text())
     network, events = untrained().perceptron, judging_events(done.tensors, windows, folds)

@@ -10,7 +10,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from punzinet.analysis.io.files import InputError, atomic_path, write_json
+from punzinet.analysis.io.files import InputError, write_json, write_whole
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.saved_network import (
     METADATA_FILE,
@@ -118,8 +118,7 @@ class PunziNet(torch.nn.Module):
         """Write the network and what belongs to it (`SavedNetwork`) in place of an earlier one."""
         state = {name: one.detach().cpu().contiguous() for name, one in self.state_dict().items()}
         weights = safetensors.torch.save(state)
-        with atomic_path(folder / WEIGHTS_FILE) as partial:
-            partial.write_bytes(weights)
+        write_whole(folder / WEIGHTS_FILE, weights)
         scaling = zip(self.scale_min.tolist(), self.scale_max.tolist(), strict=True)
         content = NetworkFile(
             format="punzinet-network-1",

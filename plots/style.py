@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from punzinet.analysis.io.files import InputError, atomic_path
+from punzinet.analysis.io.files import InputError, write_whole
 from punzinet.analysis.io.workers import end_with
 from punzinet.analysis.manifest.manifest import OWN_LABEL, Manifest
 from punzinet.analysis.manifest.sections import FigureSettings
@@ -237,10 +237,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
             # Through memory: matplotlib loses the error of a full disk behind one of its own.
             content = BytesIO()
             figure.savefig(content, format=suffix, metadata=FORMATS[suffix])
-            paths.append(folder / f"{name}.{suffix}")
-            with atomic_path(paths[-1]) as partial:
-                drawn = content.getvalue()
-                partial.write_bytes(_FINER.sub(b"", drawn) if suffix == "svg" else drawn)
+            drawn = content.getvalue()
+            drawn = _FINER.sub(b"", drawn) if suffix == "svg" else drawn
+            paths.append(write_whole(folder / f"{name}.{suffix}", drawn))
     except ValueError as error:
         if "Parse" not in str(error):
             raise

@@ -13,7 +13,7 @@ import xxhash
 from hist import Hist, axis, storage
 
 from punzinet.analysis.folds import fold_of, uniform_of
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import write_whole
 from punzinet.analysis.peak_fit import PEAK_BINS
 from punzinet.analysis.search import Search
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray
@@ -207,8 +207,7 @@ def write_table(path: Path, table: pa.Table, search: Search) -> str:
     ) as writer:  # fmt: skip
         for part in (table[:inside], table[inside:]):
             writer.write_table(part, row_group_size=max(part.num_rows, 1))
-    with atomic_path(path) as partial:
-        partial.write_bytes(whole := content.getvalue())
+    write_whole(path, whole := content.getvalue())
     return xxhash.xxh3_128_hexdigest(whole)
 
 

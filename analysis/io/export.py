@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import expit
 
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import write_whole
 from punzinet.analysis.saved_network import SavedNetwork
 
 if TYPE_CHECKING:
@@ -63,5 +63,4 @@ def write_onnx(saved: SavedNetwork, path: Path) -> None:
         metadata["cut_logit"] = repr(float(saved.cut))
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
-    with atomic_path(path) as partial:
-        partial.write_bytes(model.SerializeToString(deterministic=True))
+    write_whole(path, model.SerializeToString(deterministic=True))

@@ -131,10 +131,16 @@ def is_file(path: str | Path) -> bool:
         return False
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON, atomically; NaN and infinity are refused."""
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a text or bytes, see `atomic_path`; the path."""
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write `content` as indented JSON, atomically; NaN and infinity are refused."""
+    return write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, made_by: str) -> Any:
@@ -300,8 +306,7 @@ def write_record(path: Path, record: Record) -> None:
     arrays = {name: np.asarray(values, order="C") for name, values in record.arrays.items()}
     text = json.dumps(record.content)
     about = {"content": text, "digest": _digest(text, arrays)}
-    with atomic_path(path) as partial:
-        partial.write_bytes(safetensors.numpy.save(arrays, metadata=about))
+    write_whole(path, safetensors.numpy.save(arrays, metadata=about))
 
 
 def read_record(path: Path) -> Record | None:

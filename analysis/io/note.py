@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import write_whole
 
 #: What LaTeX takes for something else than the character, and how to write it.
 _SPECIAL = str.maketrans(
@@ -24,7 +24,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> Path:
     for row in rows:
         known = [None if isinstance(cell, float) and not isfinite(cell) else cell for cell in row]
         csv.writer(text, lineterminator="\n").writerow(known)
-    return _write(path, text.getvalue())
+    return write_whole(path, text.getvalue())
 
 
 def write_latex(
@@ -34,7 +34,7 @@ def write_latex(
     inner = r"\midrule" + "\n"
     body = inner.join("".join(_line(row) for row in group) for group in groups)
     lines = rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _line(header) + r"\midrule"
-    return _write(path, "\n".join(lines) + f"\n{body}\\bottomrule\n\\end{{tabular}}\n")
+    return write_whole(path, "\n".join(lines) + f"\n{body}\\bottomrule\n\\end{{tabular}}\n")
 
 
 def latex_text(text: str) -> str:
@@ -81,9 +81,3 @@ def write_cutflow(beside: Path, datasets: Mapping[str, Mapping[str, Any]]) -> li
 
 def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + " \\\\\n"
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return path

@@ -15,7 +15,7 @@ import numpy as np
 from hist import Hist, axis, storage
 from numpy.typing import ArrayLike
 
-from punzinet.analysis.io.files import atomic_path, write_json
+from punzinet.analysis.io.files import write_json, write_whole
 from punzinet.analysis.io.output import digest
 from punzinet.analysis.io.reproducible_root import create_root_file
 from punzinet.analysis.limits.model import POI, modifiers
@@ -41,9 +41,8 @@ def write_workspaces(
     written, cards = [folders[0] / f"{name}.json" for name in workspaces], list[Path]()
     for path, (name, workspace) in zip(written, workspaces.items(), strict=True):
         write_json(path, workspace)
-        cards.append(folders[1] / f"{name}.txt")
-        with atomic_path(cards[-1]) as partial:
-            partial.write_text(datacard(workspace, f"{name}.root" if edges else None), "utf-8")
+        card = datacard(workspace, f"{name}.root" if edges else None)
+        cards.append(write_whole(folders[1] / f"{name}.txt", card))
         if edges:
             cards.append(cards[-1].with_name(f"{name}.root"))
             _write_histograms(cards[-1], workspace, edges[name])

@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from hepdata_lib import Table, Uncertainty, Variable
 
-from punzinet.analysis.io.files import atomic_path
+from punzinet.analysis.io.files import write_whole
 from punzinet.analysis.io.note import latex_band, latex_number, write_csv, write_latex
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import BANDS, Limits
@@ -104,12 +104,8 @@ def write_hepdata(
             table.variables, table.location = [variable, *columns], "Data from the analysis"
             table.keywords = about | {"observables": [observable]}
             table.write_output(temporary)  # a `Submission` leaves an archive in the current folder
-        kept = []
-        for path in sorted(Path(temporary).glob("*.yaml")):
-            with atomic_path(folder / path.name) as partial:
-                partial.write_bytes(path.read_bytes())
-            kept.append(folder / path.name)
-        return kept
+        made = sorted(Path(temporary).glob("*.yaml"))
+        return [write_whole(folder / path.name, path.read_bytes()) for path in made]
 
 
 def _tables(

@@ -15,7 +15,7 @@ from punzinet.analysis.cuts import NONE_FOUND, interpolated_cuts, unseen_backgro
 from punzinet.analysis.evaluation import Judge, ScaledFold
 from punzinet.analysis.figures_of_merit import FigureOfMerit, background_variance
 from punzinet.analysis.io.compiled import njit
-from punzinet.analysis.io.files import InputError, atomic_path
+from punzinet.analysis.io.files import InputError, write_whole
 from punzinet.analysis.io.tensor_events import TensorEvents
 from punzinet.analysis.saved_network import Perceptron
 from punzinet.analysis.sensitivity import NetworkSensitivity, Sensitivity
@@ -67,8 +67,7 @@ class Judgement:
         """Write all of it as one safetensors file."""
         content = vars(self) | self.arrays
         del content["arrays"]
-        with atomic_path(path) as partial:
-            partial.write_bytes(save({k: np.ascontiguousarray(a) for k, a in content.items()}))
+        write_whole(path, save({k: np.ascontiguousarray(a) for k, a in content.items()}))
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 import yaml
 
-from punzinet.analysis.io.files import atomic_path, read_json
+from punzinet.analysis.io.files import read_json, write_whole
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.limits.observed import Observation
 from punzinet.analysis.limits.result import Limits
@@ -94,9 +94,7 @@ def make_report(
         provenance=_provenance(output),
         data=lookup_data(manifest, output, windows, sensitivity, network),
     )
-    with atomic_path(output.report) as partial_path:
-        partial_path.write_text(page, encoding="utf-8")
-    return [output.report]
+    return [write_whole(output.report, page)]
 
 
 def _results(output: OutputFolder, own: Collection[Path]) -> dict[str, list[tables.Table]]:

@@ -1,7 +1,7 @@
 """Selection: the one cut on the network's output, and the mass spectra before and behind it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from coffea.processor import accumulate
@@ -21,20 +21,13 @@ from punzinet.analysis.io.histograms import (
 from punzinet.analysis.manifest.sections import mass_name
 from punzinet.analysis.manifest.systematics import factor_name
 from punzinet.analysis.saved_network import SavedNetwork
+from punzinet.analysis.training.data import Judging
 from punzinet.analysis.types import FloatArray, IntArray
 from punzinet.processors.candidates import Candidates, merge_cutflows, read_candidates
 from punzinet.processors.datasets import Chunk, ChunkProcessor, DatasetInfo
 
 BELOW_CUT = "dropped: network output below the cut"
 NOT_JUDGING = "dropped: trained the network or chose its cut"
-
-
-class Judging(NamedTuple):
-    """The simulated events that count behind the cut, and for how many each of them stands."""
-
-    fold: int
-    backgrounds: Mapping[str, float]  # factors on weights, by process
-    signal: FloatArray  # (H,) the same by hypothesis of the windows
 
 
 #: By dataset, and by ``<parameter>.up`` and ``down``, with what factors its events count in what

@@ -49,10 +49,6 @@ class TensorEvents:
         """(n,) the variable as a mass in GeV; 0 where a squared one is negative."""
         return self.search.variable.signed_mass(self.variable.clip(min=0))
 
-    def of_fold(self, fold: int) -> "TensorEvents":
-        """The events of one fold, standing for all."""
-        return self.standing_for_all(self.fold == fold)
-
     def standing_for_all(self, chosen: BoolArray) -> "TensorEvents":
         """Chosen events, with weights that make them stand for all of their process."""
         _, code = np.unique(self.process, return_inverse=True)

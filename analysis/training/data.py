@@ -205,13 +205,16 @@ def load_sample(folder: Path, windows: Windows, chosen: Folds) -> Sample[Events]
     return Sample(*about, *(part.load() for part in stored))
 
 
-def judging_factors(
-    folder: Path, windows: Windows, chosen: Folds
-) -> tuple[dict[str, float], FloatArray]:
-    """For how many events each of those that judge stands, as where networks are judged.
+class Judging(NamedTuple):
+    """For how many events each of those that judge stands, as where networks are judged."""
 
-    There is a factor for every background process, and (H,) for the signal of the hypotheses.
-    """
+    backgrounds: dict[str, float]  # factors on weights, by process
+    signal: FloatArray  # (H,) the same by hypothesis of the windows
+    fold: int  # of the events that judge
+
+
+def judging_factors(folder: Path, windows: Windows, chosen: Folds) -> Judging:
+    """Measure the factors on the tensors in a folder; InputError if they cannot be read."""
     sums: dict[str, FloatArray] = {}  # of all events, and of those that judge
     for path in tensors.tensor_paths(folder):
         columns = ("process", "weight", "fold")
@@ -227,7 +230,8 @@ def judging_factors(
                 sums[name] = sums.get(name, 0.0) + np.array(held)
     factors = {name: divided(whole, own) for name, (whole, own) in sums.items()}
     signal = factors.pop(SIGNAL_PROCESS)[:-1]
-    return {name: float(factor[0]) for name, factor in factors.items()}, signal
+    backgrounds = {name: float(factor[0]) for name, factor in factors.items()}
+    return Judging(backgrounds, signal, chosen.judging)
 
 
 def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.TensorEvents:
@@ -235,7 +239,7 @@ def judging_events(folder: Path, windows: Windows, chosen: Folds) -> tensors.Ten
 
     InputError if tensors cannot be read.
     """
-    backgrounds, signal = judging_factors(folder, windows, chosen)
+    backgrounds, signal, _ = judging_factors(folder, windows, chosen)
     events = tensors.read_tensor_events(folder, windows.search, fold=chosen.judging, between=True)
     names, code = np.unique(events.process, return_inverse=True)
     factor = np.array([backgrounds.get(name, FOLDS) for name in names])[code]

@@ -17,7 +17,7 @@ from punzinet.analysis.training.data import judging_factors
 from punzinet.analysis.windows import Windows
 from punzinet.processors.executors import Execution
 from punzinet.processors.runs.reading import open_reading
-from punzinet.processors.selection import Judging, SelectionProcessor
+from punzinet.processors.selection import SelectionProcessor
 
 
 def run_selection(
@@ -35,7 +35,7 @@ def run_selection(
     cut, unblind = saved.single_cut, options.get("unblind", False)
     comparison = _comparison(manifest, saved.network, unblind=unblind)
     folds = manifest.training.folds  # as in the sensitivity of the network
-    judging = Judging(folds.judging, *judging_factors(output.tensors, windows, folds))
+    judging = judging_factors(output.tensors, windows, folds)
 
     by = saved, comparison, judging, shifts(manifest, windows.mass)
     with open_reading(manifest, output.ledger("select"), execution, **options) as reading:

@@ -90,7 +90,8 @@ def run_study(
     judge = Judge(everything, windows.training, *merit)
     sensitivity, written = _judge_and_save(result, judge, windows, folder, about)
     nets = {trained.name: trained.network.perceptron for trained in result.networks}
-    events = read_tensor_events(output.tensors, windows.search).of_fold(settings.folds.judging)
+    events = read_tensor_events(output.tensors, windows.search)
+    events = events.standing_for_all(events.fold == settings.folds.judging)
     converged = np.array([trained.converged for trained in result.punzi], dtype=bool)
     judging = nets, sensitivity, judge, events, converged
     judgement.judge(*judging, replicas=REPLICAS, seed=seed).write(folder.judgement)

@@ -28,7 +28,7 @@ from coffea.processor.executor import ExecutorBase
 from coffea.util import coffea_console
 
 from punzinet.analysis.io.files import InputError
-from punzinet.analysis.io.workers import end_with
+from punzinet.analysis.io.workers import end_with, handled
 from punzinet.processors.ledger import Records
 from punzinet.processors.opening import prepare_xrootd, reason
 
@@ -130,16 +130,6 @@ def _load_optional(name: str, *modules: str) -> list[Any]:
 
 
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Let processes that are started meanwhile leave Ctrl-C to this one, which ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
 def _dask_client(execution: Execution) -> Iterator[Any]:
     """Connect to a Dask cluster: the one with the given address, or a new one on this machine."""
     # Coffea's executor needs the first of them.
@@ -160,7 +150,7 @@ def _dask_client(execution: Execution) -> Iterator[Any]:
             return
         logging.getLogger("distributed").setLevel(logging.ERROR)
         with TemporaryDirectory(prefix="punzinet-dask-") as scratch:
-            with _deaf_children():
+            with handled(signal.SIG_IGN, signal.SIGINT):  # workers leave Ctrl-C to this process
                 # Two runs at once need two ports.
                 cluster = distributed.LocalCluster(
                     n_workers=execution.workers, threads_per_worker=1, dashboard_address=None,
@@ -185,7 +175,7 @@ def _parsl_workers(workers: int) -> Iterator[None]:
     )
     with TemporaryDirectory(prefix="punzinet-parsl-") as scratch:
         quiet = {"run_dir": f"{scratch}/runinfo", "initialize_logging": False}
-        with _deaf_children():
+        with handled(signal.SIG_IGN, signal.SIGINT):  # workers leave Ctrl-C to this process
             running = parsl.load(config.Config([processes], **quiet))
         with running:
             yield

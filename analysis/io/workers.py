@@ -5,8 +5,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 #: Seconds in which a signal repeats the one before: torchrun passes on what its processes had from
 #: the terminal already, and people press Ctrl-C twice.
@@ -47,6 +49,18 @@ def heard_once(act: Callable[[], None]) -> Callable[[int, FrameType | None], Non
             raise KeyboardInterrupt
 
     return handle
+
+
+@contextmanager
+def handled(handler: Any, *numbers: int) -> Iterator[None]:
+    """Have some signals handled otherwise; not outside the main thread, where none come."""
+    in_main = threading.current_thread() is threading.main_thread()
+    usual = {number: signal.signal(number, handler) for number in numbers if in_main}
+    try:
+        yield
+    finally:
+        for number, before in usual.items():
+            signal.signal(number, before)
 
 
 def interrupt() -> None:

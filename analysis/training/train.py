@@ -12,7 +12,6 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from punzinet.analysis.figures_of_merit import FigureOfMerit
 from punzinet.analysis.io.files import InputError, Interrupted, atomic_path
 from punzinet.analysis.io.output import OutputFolder
-from punzinet.analysis.io.workers import heard_once
+from punzinet.analysis.io.workers import handled, heard_once
 from punzinet.analysis.network import PunziNet
 from punzinet.analysis.punzi_loss import PunziLoss, SignificanceLoss
 from punzinet.analysis.training.batches import ALONE, Ranks, pack
@@ -112,7 +111,8 @@ def train_networks(
     loss = loss_of(sample, figure_of_merit, luminosity, settings.significance_cross_section)
     disk = output.root if settings.storage == "disk" else None
     vectors = parameters_of(_networks(sample, settings)) if pretrained is None else pretrained
-    with _noted_signals() as signal_came:
+    asked = threading.Event()
+    with handled(heard_once(asked.set), signal.SIGINT, signal.SIGTERM):
         for index in range(0 if pretrained is None else 1, 2):
             phase = _phase(index, sample, loss, settings, disk=disk, ranks=ranks)
             if phase.name not in checkpoint.states:
@@ -121,7 +121,7 @@ def train_networks(
             for _ in phase.epochs(state, partial(_generator, settings, BATCHES, index)):
                 for report in reporters if leads else ():
                     report(phase, state)
-                ends = ranks.any(signal_came())
+                ends = ranks.any(asked.is_set())
                 if leads:
                     checkpoint.write(at_once=ends)
                 if ends:
@@ -223,25 +223,6 @@ def _phase(
     recipe: Recipe = settings.punzi if index else settings.pretraining
     engines = engine(sample.training, recipe.batch_size, rng), engine(sample.validation)
     return Phase("punzi" if index else "bce", engines, recipe, settings.finish, sample.mass)
-
-
-@contextmanager
-def _noted_signals() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C and SIGTERM instead of dying of them; gives whether one has come.
-
-    A second signal is heard as `heard_once` says. Outside the main thread, where Python delivers no
-    signals, nothing is changed.
-    """
-    came = threading.Event()
-    hear = heard_once(came.set)
-    is_main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    previous = {number: signal.signal(number, hear) for number in numbers}
-    try:
-        yield came.is_set
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _trained(

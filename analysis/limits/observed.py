@@ -173,8 +173,11 @@ def observed_asymptotic_limits(
         return np.asarray(cls - np.log(1 - confidence_level))
 
     reach = np.array([one.reach for one in experiments])
-    bracket = np.maximum(best, 1e-6 * reach), reach + 3 * best
-    return np.asarray(find_root(excess_of_cls, bracket, args=(np.arange(len(counts)),)).x)
+    every, low, high = np.arange(len(counts)), np.maximum(best, 1e-6 * reach), reach + 3 * best
+    # Of a large surplus far more may be signal, if little is known of the efficiency.
+    while (allowed := excess_of_cls(high, every) > 0).any():
+        high = np.where(allowed, 2 * high, high)
+    return np.asarray(find_root(excess_of_cls, (low, high), args=(every,)).x)
 
 
 class Sums:

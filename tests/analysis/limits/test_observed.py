@@ -104,6 +104,8 @@ def test_without_signal_nothing_is_excluded_and_nothing_found():
         (THREE, [0, 4, 6, 9, 30]),
         (realistic(50.0), [30, 50, 60, 100]),
         (realistic(1000.0), [700, 1000, 1400]),
+        # An efficiency known to a factor of two, with which a surplus may be of far more signal.
+        (experiment(1.0, 1000, 0.1, 1.0, 0.01), [2, 2000]),
     ],
 )
 def test_pyhf_excludes_the_same_cross_sections(model, counts):

@@ -56,6 +56,10 @@ class Spectrum(NamedTuple):
         weight = np.ones(len(variable)) if weight is None else weight
         return cls(variable[order], np.asarray(weight, dtype=np.float64)[order])
 
+    def scaled(self, factor: float) -> Self:
+        """The same at a luminosity that is so many times as large."""
+        return self._replace(weight=factor * self.weight)
+
     def without(self, low: FloatArray, high: FloatArray) -> Self:
         """Those that do not lie in any of the intervals from low to high, (K,) each."""
         inside = (self.variable[:, None] > low) & (self.variable[:, None] < high)

@@ -268,6 +268,9 @@ def test_sidebands_of_data_normalise_what_is_expected(observed, done, manifest, 
     factor = [row["factor"] for row in rows]
     known = found.effective_events > 0  # what is unseen stays
     np.testing.assert_allclose(found.background[known], (factor * observed.background)[known])
+    # Simulation in the window is of the same luminosity as what is beside it.
+    inside = [row["found"] for row in rows]
+    np.testing.assert_allclose(np.array(inside)[known], observed.background[known], rtol=1e-4)
     error = np.log1p([row["uncertainty"] for row in rows])
     assert (np.abs(np.log(factor)) < 4 * error).all()
     table = pl.read_parquet(done.data_tensors / "*" / "*.parquet")

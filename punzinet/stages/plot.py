@@ -52,6 +52,16 @@ PLOT: Stage = Stage(
 )
 
 
+def _prepare_report(context: Context) -> None:
+    """Refuse another run whose σ_min and figures are not of its settings."""
+    if context.options.compare:
+        other = OutputFolder(Path(context.options.compare))
+        TRAIN.check(other)
+        for stage in (TRAIN, PLOT):
+            if stage is TRAIN or stage.has_begun(other):
+                stage.check_order(other)
+
+
 def _run_report(context: Context) -> Written:
     """Show all results on one page, report.html, that needs no network and no other file.
 
@@ -100,4 +110,5 @@ REPORT: Stage = Stage(
     writes=("report.html",),
     files=lambda on: [*known_tables(on), *_compared(on.options.compare)],
     options=("network", "compare"),
+    prepare=_prepare_report,
 )

@@ -132,6 +132,19 @@ class Stage:
                 f"{output.root / name} is gone or has changed; run `{self.typed}` again."
             )
 
+    def check_order(self, output: OutputFolder) -> None:
+        """InputError if it has not run to its end, or a stage before it has run again since."""
+        then = self.record(output).inputs["after"]
+        before = [stage for stage in self.after if stage.name in then]
+        for stage in before:
+            stage.check_order(output)
+        for stage in before:
+            if stage.record(output).result != then[stage.name]:
+                raise files.InputError(
+                    f"In {output.root} `{stage.typed}` has run again since `{self.typed}`; run "
+                    "that again, too."
+                )
+
     def of_last_run(self, context: Context, *, network: bool = False) -> Context:
         """The same with the options of its last run; its network too only if `network` says so.
 

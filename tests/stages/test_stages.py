@@ -66,7 +66,7 @@ def context(tmp_path):
 
     def make(options=None, **sections):
         manifest = Manifest.model_validate({"datasets": DATASETS, **sections})
-        return Context(Options(output=tmp_path, **(options or {})), lambda: manifest)
+        return Context(Options(**{"output": tmp_path, **(options or {})}), lambda: manifest)
 
     return make
 
@@ -284,6 +284,28 @@ def test_files_that_a_stage_did_not_write_are_found_out(context, change, said):
         FOUND.check(here.output)
     with pytest.raises(InputError, match=said):
         run_command(later, here)
+
+
+def test_a_run_is_compared_only_if_its_results_are_of_its_settings(context, tmp_path_factory):
+    other = context({"output": tmp_path_factory.mktemp("other")})
+    here = context({"compare": str(other.output.root)})
+    with pytest.raises(InputError, match="run `punzinet train` first"):
+        REPORT.prepare(here)
+    finish(other, SIMULATE, FEATURES, TRAIN)
+    REPORT.prepare(here)  # without figures
+    finish(other, SELECT, PLOT)
+    REPORT.prepare(here)
+    changed = context({"output": other.output.root}, luminosity=20.0)
+    for stage, since in ((FEATURES, "train"), (TRAIN, "select"), (SELECT, "plot")):
+        finish(changed, stage)
+        said = f"`punzinet features` has run again since `punzinet {since}`; run that again"
+        with pytest.raises(InputError, match=said):
+            REPORT.prepare(here)
+    finish(changed, PLOT)
+    REPORT.prepare(here)
+    TRAIN.begin(other.output)
+    with pytest.raises(InputError, match=r"train\.json is not there"):
+        REPORT.prepare(here)
 
 
 @pytest.mark.parametrize(("network", "files"), [("punzi-00", 0), ("../x", 2), ("/x", 2)])

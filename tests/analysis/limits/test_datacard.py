@@ -61,8 +61,9 @@ def test_a_counting_card_expects_what_pyhf_expects(uncertainty, parameters):
     )
     text = datacard(workspace)
     assert "0.95/1.2" in text
-    head, _, rows = read_card(text)
+    head, rates, rows = read_card(text)
     assert head["observation"] == [["4"]]
+    assert rates == pytest.approx([0.2 * 50, 3.0, 1.0])
     assert {name: of for name, _, *of in rows if name.startswith("background")} == parameters
     model = pyhf.Workspace(workspace).model()
     rng = np.random.default_rng(3)

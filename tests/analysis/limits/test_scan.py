@@ -65,11 +65,16 @@ def models_of(background, size=0.0, effective=1e9):
     return [experiment(float(b), effective, size) for b in background]
 
 
-def filled(low, high, density, size=0.0, error=1e-6):
+def filled(low, high, density, size=0.0):
     """Cells of windows, background in cells of a density, and experiments."""
     cells = Cells.of(low, high)
     background = density * np.diff(cells.edges)
-    return cells, background, error * background, models_of(cells.windows(background), size)
+    return cells, background, 1e-6 * background, models_of(cells.windows(background), size)
+
+
+def p_value_of(models, cells, background, error, smallest):
+    how = {"smallest": smallest, "number": 20_000, "seed": 1}
+    return global_p_value(models, cells, background, error, **how)
 
 
 def test_windows_are_sums_of_the_cells_between_their_edges():
@@ -83,64 +88,49 @@ def test_windows_are_sums_of_the_cells_between_their_edges():
     np.testing.assert_array_equal(counts, by_hand)
 
 
-@pytest.mark.parametrize("background", [2.0, 500.0])
-def test_independent_windows_multiply(background):
-    edges = np.arange(21.0)
-    cells, events, error, models = filled(edges[:-1], edges[1:], background)
-    sums = Sums(models[0])
-    local = sums.at_least(sums.threshold(0.01))
-    found = global_p_value(models, cells, events, error, smallest=local, number=20_000, seed=1)
-    assert found.p_value == pytest.approx(1 - (1 - local) ** 20, abs=4 * found.error)
-    assert found.error == pytest.approx(0.0025, rel=0.3)
+ROW = np.arange(21.0)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (np.arange(9.0), np.arange(1.0, 10.0))])
-def test_identical_windows_and_those_that_share_all_uncertainty_count_once(low, high):
-    """Nine times the same window, or nine whose common uncertainty is all that matters."""
-    low, high = np.broadcast_to(low, 9), np.broadcast_to(high, 9)
-    size = 0.0 if high[0] == high[-1] else 0.5
-    cells, events, error, models = filled(low, high, 1e6 if size else 20.0, size)
+@pytest.mark.parametrize(
+    ("low", "high", "density", "size", "effective", "error", "surprise", "independent"),
+    [
+        *((ROW[:-1], ROW[1:], density, 0.0, 1e9, 1e-6, 0.01, 20) for density in (2.0, 500.0)),
+        # Nine times the same window, or nine whose common uncertainty is all that matters.
+        (np.zeros(9), np.ones(9), 20.0, 0.0, 1e9, 1e-6, 0.05, 1),
+        (ROW[:9], ROW[1:10], 1e6, 0.5, 1e9, 1e-6, 0.05, 1),
+        # Sixteen simulated events in each cell: windows fluctuate by 25 %, each by itself.
+        (ROW[:10], ROW[1:11], 1e4, 0.0, 16.0, 0.25, 0.03, 10),
+        # Of nearly all events that pass the total is known, better than their own number says.
+        (ROW[:1], ROW[1:2], 200.0, 0.0, 400.0, 0.125, 0.01, 1),
+    ],
+)
+def test_windows_multiply_that_fluctuate_each_by_itself(
+    *, low, high, density, size, effective, error, surprise, independent
+):
+    cells = Cells.of(low, high)
+    background = density * np.diff(cells.edges)
+    models = models_of(cells.windows(background), size, effective)
     sums = Sums(models[0])
-    local = sums.at_least(sums.threshold(0.05))
-    found = global_p_value(models, cells, events, error, smallest=local, number=20_000, seed=1)
-    assert found.p_value == pytest.approx(local, rel=0.1)
+    local = sums.at_least(sums.threshold(surprise))
+    found = p_value_of(models, cells, background, error * background, local)
+    expected = 1 - (1 - local) ** independent
+    assert found.p_value == pytest.approx(expected, abs=3 * found.error)
+    assert found.error == pytest.approx(np.sqrt(expected * (1 - expected) / 20_000), rel=0.1)
 
 
 @pytest.mark.parametrize("both", [(1.1, 1.05), (1.1, 0.98)])
 def test_effects_that_are_not_the_same_both_ways_count_as_in_the_local_p_value(both):
     """Twenty windows that share an uncertainty: by random numbers."""
-    edges, smallest, toys = np.arange(21.0), 0.003, 100_000
-    cells, events, error, _ = filled(edges[:-1], edges[1:], 500.0)
+    smallest, toys = 0.003, 100_000
+    cells, events, error, _ = filled(ROW[:-1], ROW[1:], 500.0)
     models = [experiment(500.0, 1e9, shared={"lopsided": {"tautau": both}})] * 20
     random = np.random.default_rng(2)
     factor = np.exp(interpolated(random.standard_normal(toys), np.array(both))[0])
     highest = random.poisson(500.0 * factor, (20, toys)).max(axis=0)
     expected = (highest >= Sums(models[0]).threshold(smallest)).mean()
-    found = global_p_value(models, cells, events, error, smallest=smallest, number=20_000, seed=1)
+    found = p_value_of(models, cells, events, error, smallest)
     assert expected > 2 * smallest
     assert found.p_value == pytest.approx(expected, abs=4 * found.error)
-
-
-def test_the_finite_sample_of_a_cell_is_no_common_uncertainty():
-    """Sixteen simulated events in each cell: windows fluctuate by 25 %, each by itself."""
-    edges = np.arange(11.0)
-    cells = Cells.of(edges[:-1], edges[1:])
-    events = np.full(10, 1e4)
-    models = models_of(events, effective=16.0)
-    local = Sums(models[0]).at_least(15_000)
-    found = global_p_value(models, cells, events, events / 4, smallest=local, number=20_000, seed=1)
-    assert found.p_value == pytest.approx(1 - (1 - local) ** 10, abs=4 * found.error)
-
-
-def test_the_finite_sample_of_a_window_is_that_of_its_experiment():
-    """Of nearly all events that pass the total is known, better than their own number says."""
-    cells = Cells.of(np.array([0.0]), np.array([1.0]))
-    events, (model,) = np.array([200.0]), models_of([200.0], effective=400.0)
-    local = Sums(model).at_least(240)
-    found = global_p_value(
-        [model], cells, events, events / 8, smallest=local, number=20_000, seed=1
-    )
-    assert found.p_value == pytest.approx(local, abs=4 * found.error)
 
 
 def test_windows_expect_what_their_experiments_do():
@@ -157,15 +147,12 @@ def test_windows_expect_what_their_experiments_do():
         sums = Sums(models[i])
         local = sums.at_least(sums.threshold(0.3))
         alone = [model if j == i else None for j, model in enumerate(models)]
-        found = global_p_value(
-            alone, cells, background, error, smallest=local, number=20_000, seed=1
-        )
+        found = p_value_of(alone, cells, background, error, local)
         assert found.p_value == pytest.approx(local, abs=4 * found.error)
 
 
 def test_a_seed_gives_the_same_again_and_no_pseudo_experiment_an_upper_bound():
-    edges = np.arange(6.0)
-    cells, events, error, models = filled(edges[:-1], edges[1:], 5.0)
+    cells, events, error, models = filled(ROW[:5], ROW[1:6], 5.0)
     arguments = {"smallest": 1e-9, "number": 1234, "seed": 5}
     first, again = (global_p_value(models, cells, events, error, **arguments) for _ in range(2))
     assert first == again
@@ -180,7 +167,7 @@ def test_a_seed_gives_the_same_again_and_no_pseudo_experiment_an_upper_bound():
 @pytest.mark.parametrize(("smallest", "number"), [(0.5, 3), (0.7, 5)])
 def test_few_pseudo_experiments_do_not_undercut_the_local_p_value(smallest, number):
     """None of three has it, and two of five, where half and more of them should."""
-    cells, events, error, models = filled(np.array([0.0]), np.array([1.0]), 5.0)
+    cells, events, error, models = filled(ROW[:1], ROW[1:2], 5.0)
     found = global_p_value(models, cells, events, error, smallest=smallest, number=number, seed=5)
     assert max(found.p_value, found.error) == smallest
 

@@ -144,7 +144,7 @@ def broken(ntuples, folder):
     """A background: 3000 entries of a good file, and 7000 of another that was cut off."""
     bad = folder / "bad.root"
     bad.write_bytes(ntuples["tautau"].read_bytes()[:100_000])
-    return {"process": "tautau", "files": [str(ntuples["eemumu"]), str(bad)]}
+    return dataset("tautau", ntuples["eemumu"], bad)
 
 
 def damage(path, size=20_000):
@@ -174,9 +174,14 @@ def make_manifest(files, **changes):
     return Manifest.model_validate({**content, **changes})
 
 
+def dataset(process, /, *files, **settings):
+    """A dataset of a manifest."""
+    return {"process": process, "files": [*map(str, files)], **settings}
+
+
 def varied(of, file, **settings):
     """A dataset of a manifest that is a variation of another one."""
-    return {"process": of, "variation_of": of, "files": [str(file)], **settings}
+    return dataset(of, file, variation_of=of, **settings)
 
 
 def simulated(luminosity, step, epochs):

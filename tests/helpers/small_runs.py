@@ -1,7 +1,7 @@
 """Stages of small samples, and networks that nobody has trained."""
 
 import numpy as np
-from small_data import make_manifest, windows_of
+from small_data import dataset, make_manifest, windows_of
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
@@ -12,6 +12,7 @@ from punzinet.processors.executors import Execution
 from punzinet.processors.friends import predict_file
 from punzinet.processors.preflight import inspect_file
 from punzinet.processors.runs.features import run_features
+from punzinet.processors.runs.limits import run_limits
 
 ONE_WINDOW = windows_of([1.0], [0.3])
 
@@ -46,14 +47,25 @@ def save_network(output, name, cut=None, network=None):
     network.save(output.network(name), Windows.read(output.windows), {}, {}, cut=cut)
 
 
+def limits_of(manifest, folder, *networks, **options):
+    """Features, networks that know nothing and let everything pass, and limits of the first."""
+    output = make_features(manifest, folder, **options)
+    if manifest.has_variations:
+        make_features(manifest, folder, varied=True)
+    for seed, name in enumerate(networks or ["punzi-00"]):
+        save_network(output, name, -10.0, untrained(seed=seed))
+    run_limits(manifest, output, "punzi-00")
+    return output
+
+
 def predict(network, ntuple, target, chunk_size, **how):
     """Write the friend of an ntuple of background, read like `how`."""
-    mine = {"process": "tautau", "files": [str(ntuple)], **how}
+    mine = dataset("tautau", ntuple, **how)
     manifest = make_manifest({"mine": mine, "signal": "s.root"})
     alone = manifest.model_copy(update={"datasets": {"mine": manifest.datasets["mine"]}})
     file = inspect_file(manifest.datasets["mine"], str(ntuple), "mine")
-    dataset = describe_datasets(alone, [file])["mine"]
+    (known,) = describe_datasets(alone, [file]).values()
     steps = []
-    done = predict_file(file, network, dataset, target, chunk_size=chunk_size, advance=steps.append)
+    done = predict_file(file, network, known, target, chunk_size=chunk_size, advance=steps.append)
     assert sum(steps) == file.entries
     return done

@@ -11,7 +11,7 @@ from experiments import observation
 from hepdata_validator.full_submission_validator import FullSubmissionValidator
 from outputs import settings_of
 from small_data import make_manifest
-from small_runs import linked, make_features, save_network, untrained
+from small_runs import limits_of, linked
 
 from punzinet.analysis.io.files import InputError, write_json
 from punzinet.analysis.io.output import OutputFolder
@@ -33,15 +33,6 @@ def manifest(ntuples, tmp_path_factory):
     return make_manifest(ntuples, limits={"cross_sections": str(table)})
 
 
-def limits_of(manifest, folder, *networks, **options):
-    """Features, networks that know nothing, and limits."""
-    output = make_features(manifest, folder, **options)
-    for seed, name in enumerate(networks):
-        save_network(output, name, -10.0, untrained(seed=seed))
-    run_limits(manifest, output, "punzi-00")
-    return output
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, manifest):
     output = limits_of(manifest, tmp_path_factory.mktemp("limits"), "punzi-00", "bce-00")
@@ -50,7 +41,7 @@ def done(tmp_path_factory, manifest):
 
 
 def test_limits_of_a_part_of_the_events_say_so(tmp_path, manifest):
-    output = limits_of(manifest, tmp_path, "punzi-00", trial={"files": None, "chunks": 1})
+    output = limits_of(manifest, tmp_path, trial={"files": None, "chunks": 1})
     found, expected = map(settings_of, (output.limits, output.completeness))
     assert found["trial"] == {"files": None, "chunks": 1}
     assert found["processed"] == expected["processed"]

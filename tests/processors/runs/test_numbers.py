@@ -114,7 +114,7 @@ def test_numbers_that_can_be(run, dataset, columns, dropped):
 def split_signal(folder, low, high):
     """A manifest with one signal dataset of 1 to 3 GeV and one of 4 to 6, generated as given."""
     events = make_signal(1, N)
-    files = {"tautau": {"files": [str(write_ntuple(folder / "tautau.root", make_events(2, 900)))]}}
+    files = {"tautau": write_ntuple(folder / "tautau.root", make_events(2, 900))}
     for name, generated, heavy in (("low", low, False), ("high", high, True)):
         own = (events["generated_mass"] > 3.5) == heavy
         path = write_ntuple(folder / f"{name}.root", {k: v[own] for k, v in events.items()})
@@ -142,7 +142,7 @@ def test_one_sample_cannot_hide_what_another_has_too_little_of(tmp_path):
     for name, generated in (("one", N // 4), ("other", 10 * N)):
         path = write_ntuple(tmp_path / f"{name}.root", events | {"production": ones(6 * N)})
         files[name] = {"process": "signal", "files": [str(path)], "generated": generated}
-    files["tautau"] = {"files": [str(write_ntuple(tmp_path / "t.root", make_events(2, 900)))]}
+    files["tautau"] = write_ntuple(tmp_path / "t.root", make_events(2, 900))
     with pytest.raises(InputError, match=r"one: .* 400 usable .* but only 100 events were"):
         run_features(make_manifest(files), OutputFolder(tmp_path / "o"), Execution("iterative", 1))
 

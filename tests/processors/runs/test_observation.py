@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import contents, read_tensors, settings_of
-from small_data import make_events, make_manifest, make_signal, write_ntuple
+from small_data import dataset, make_events, make_manifest, make_signal, write_ntuple
 from small_runs import linked, make_features, save_network, untrained
 
 from punzinet.analysis.evaluation import Judge
@@ -45,7 +45,7 @@ def simulated(ntuples, tmp_path_factory):
 def manifest(simulated, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "runs.root"
     write_ntuple(path, make_events(70, 2700))
-    data = {"process": "data", "files": [str(path)], "luminosity": LUMINOSITY}
+    data = dataset("data", path, luminosity=LUMINOSITY)
     return make_manifest({**simulated, "runs": data}, **SETTINGS)
 
 
@@ -218,7 +218,7 @@ def test_hidden_data_is_not_observed(manifest, done, tmp_path):
 def test_weighted_data_cannot_be_counted(done, tmp_path, simulated):
     weighted = {**make_events(70, 300), "weight": np.repeat([1.0, 2.0], 150)}
     path = write_ntuple(tmp_path / "weighted.root", weighted)
-    data = {"process": "data", "files": [str(path)], "luminosity": LUMINOSITY}
+    data = dataset("data", path, luminosity=LUMINOSITY)
     manifest = make_manifest({**simulated, "runs": data}, **SETTINGS)
     output = OutputFolder(shutil.copytree(done.root, tmp_path / "output"))
     make_features(manifest, output.root, data=True, unblind=True)
@@ -235,10 +235,7 @@ def test_weighted_data_cannot_be_counted(done, tmp_path, simulated):
         (["2.5:-1fb"], "should read like"),
         (["2.5:nanfb"], "should read like"),
         (["none", "2:1fb"], "none should read like"),
-        (
-            ["2.5:30fb"],
-            "2.5 GeV is none of the masses .* inject 2.3 or 3 GeV instead",
-        ),
+        (["2.5:30fb"], "2.5 GeV is none of the masses .* inject 2.3 or 3 GeV instead"),
         (["9:30fb"], "inject 3 GeV instead"),
         (["2:30fb", "2.0:1e1fb"], "2 GeV is there twice"),
     ],

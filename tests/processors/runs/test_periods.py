@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from outputs import contents, datasets_of
-from small_data import GENERATED, make_events, make_manifest, make_signal, write_ntuple
+from small_data import GENERATED, dataset, make_events, make_manifest, make_signal, write_ntuple
 from small_runs import make_features
 
 from punzinet.analysis.io.files import InputError, read_json
@@ -18,18 +18,14 @@ def samples(ntuples, tmp_path_factory):
     signal = make_signal(4, generated)
     signal["px1"][np.arange(6 * generated) % 5 < 2] = np.nan
     events = {"signal": signal, "tautau": make_events(5, 4000)}
-    b = {name: str(write_ntuple(folder / f"{name}.root", one)) for name, one in events.items()}
+    b = {name: write_ntuple(folder / f"{name}.root", one) for name, one in events.items()}
     return {
-        "signal_a": {"process": "signal", "files": [str(ntuples["signal"])], "period": "a"},
-        "signal_b": {
-            "process": "signal", "files": [b["signal"]], "period": "b", "generated": generated
-        },
-        "tautau_a": {"process": "tautau", "files": [str(ntuples["tautau"])], "period": "a"},
-        "tautau_b": {
-            "process": "tautau", "files": [b["tautau"]], "period": "b", "luminosity": 80.0
-        },
+        "signal_a": dataset("signal", ntuples["signal"], period="a"),
+        "signal_b": dataset("signal", b["signal"], period="b", generated=generated),
+        "tautau_a": dataset("tautau", ntuples["tautau"], period="a"),
+        "tautau_b": dataset("tautau", b["tautau"], period="b", luminosity=80.0),
         "eemumu": ntuples["eemumu"],
-    }  # fmt: skip
+    }
 
 
 def test_yields_are_sums_over_periods_and_efficiencies_means_by_luminosity(samples, tmp_path):
@@ -50,10 +46,7 @@ def test_yields_are_sums_over_periods_and_efficiencies_means_by_luminosity(sampl
 
 def test_one_period_is_no_period(ntuples, tmp_path):
     plain = make_features(make_manifest(ntuples), tmp_path / "plain")
-    given = {
-        name: {"process": name, "files": [str(file)], "period": "all"}
-        for name, file in ntuples.items()
-    }
+    given = {name: dataset(name, file, period="all") for name, file in ntuples.items()}
     manifest = make_manifest(given, luminosity={"all": 50})
     periodic = make_features(manifest, tmp_path / "periodic")
     assert contents(periodic.tensors) == contents(plain.tensors)
@@ -68,7 +61,7 @@ def test_an_efficiency_above_one_in_one_period_is_refused(samples, tmp_path):
 
 
 def test_two_samples_at_the_full_luminosity_are_said(ntuples, samples, tmp_path):
-    other = {"process": "tautau", "files": samples["tautau_b"]["files"], "luminosity": 80.0}
+    other = dataset("tautau", *samples["tautau_b"]["files"], luminosity=80.0)
     output = make_features(make_manifest({**ntuples, "other": other}), tmp_path)
     (said,) = read_json(output.completeness, "")["twice"]
     assert said.startswith("Process tautau is the sum of the datasets tautau, other, each")

@@ -9,6 +9,7 @@ from outputs import read_tensors
 from small_data import (
     GENERATED,
     MASSES,
+    dataset,
     kinematics_of,
     make_events,
     make_manifest,
@@ -16,7 +17,7 @@ from small_data import (
     varied,
     write_ntuple,
 )
-from small_runs import make_features, save_network, untrained
+from small_runs import limits_of, linked, make_features, save_network
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.histograms import read_templates
@@ -35,7 +36,6 @@ from punzinet.processors.runs.limits import run_limits, run_shape
 from punzinet.processors.runs.selection import run_selection
 from punzinet.processors.runs.training import run_training
 
-CUT = -10.0  # everything in a window passes
 VARIED = {"few": [3.0], "low": [2.0, 3.0], "high": [3.0, 4.0]}  # masses of half of the signal
 
 
@@ -46,13 +46,9 @@ def with_sample(files, name, of="tautau", **settings):
     return make_manifest(datasets, systematics={"x": {"samples": {of: {"up": name}}}})
 
 
-def measure(manifest, folder, cut=CUT):
-    """Limits of a network that knows nothing: effects by name, and the folder of all."""
-    output = make_features(manifest, folder)
-    if manifest.has_variations:
-        make_features(manifest, folder, varied=True)
-    save_network(output, "punzi-00", cut, untrained())
-    run_limits(manifest, output, "punzi-00")
+def measure(manifest, folder):
+    """Effects by name behind a cut that everything passes, and the folder of all."""
+    output = limits_of(manifest, folder)
     return read_systematics(output.systematics)[1], output
 
 
@@ -73,11 +69,8 @@ def files(tmp_path_factory, ntuples):
     folder = tmp_path_factory.mktemp("varied")
     events, other = make_events(2, 7000), make_events(7, 14000)
     size = len(events["event"])
-    factors = {
-        "up": np.full(size, 1.1),
-        "down": np.full(size, 0.8),
-        "absolute": np.full(size, 0.01),
-    }
+    sizes = {"up": 1.1, "down": 0.8, "absolute": 0.01}
+    factors = {name: np.full(size, factor) for name, factor in sizes.items()}
     half = {name: column[::2] for name, column in events.items()}
     signal = make_signal(1)
     scaled = events | {name: 1.0002 * events[name] for name in MOMENTA}
@@ -98,16 +91,17 @@ def test_branches_that_hold_no_factors_are_refused(tmp_path, files):
 
 
 def test_factors_that_are_equal_everywhere_are_the_factors_of_the_model(tmp_path, files):
-    """Also multiplied by a normalisation, mirrored, and of signal."""
+    """Also multiplied by a normalisation, mirrored, and of signal; limits are wider for them."""
+    nominal = {"signal": files["signal"], "eemumu": files["eemumu"], "tautau": files["factors"]}
     manifest = make_manifest(
-        {**{name: files[name] for name in ("signal", "eemumu")}, "tautau": files["factors"]},
+        nominal,
         systematics={
             "trigger": {"weights": {"up": "up", "down": "down"}, "normalisation": {"tautau": 0.2}},
             "mirrored": {"weights": {"up": "up"}},
             "rate": {"normalisation": {"eemumu": 0.05, "signal": 0.03}},
         },
     )
-    effects, output = measure(manifest, tmp_path)
+    effects, output = measure(manifest, tmp_path / "with")
     expected = {
         "tautau": {"trigger": (1.1 * 1.2, 0.8 / 1.2), "mirrored": (1.1, 1 / 1.1)},
         "eemumu": {"rate": (1.05, 1 / 1.05)},
@@ -125,21 +119,12 @@ def test_factors_that_are_equal_everywhere_are_the_factors_of_the_model(tmp_path
     assert (effects["trigger"].error["tautau"] < 1e-6).all()
     for one in effects.values():
         assert (one.impact > 0).all()
-
-
-def test_systematics_widen_limits_and_change_nothing_else(tmp_path, ntuples):
-    found = []
-    for number, given in enumerate(({}, {"rate": {"normalisation": {"tautau": 0.5}}})):
-        manifest, folder = make_manifest(ntuples, systematics=given), tmp_path / str(number)
-        output = make_features(manifest, folder)
-        save_network(output, "punzi-00", CUT, untrained())
-        run_limits(manifest, output, "punzi-00")
-        found.append(Limits.read(output.limits).selections["single"])
-        assert output.systematics.exists() == bool(given)
-    without, with_them = found
-    assert (with_them.background == without.background).all()
-    assert (with_them.asymptotic[:, 2] > 1.02 * without.asymptotic[:, 2]).all()
-    assert (with_them.counting[:, 2] > without.counting[:, 2]).all()
+    run_limits(make_manifest(nominal), plain := linked(output, tmp_path), "punzi-00")
+    assert not plain.systematics.exists()
+    before, after = (Limits.read(of.limits).selections["single"] for of in (plain, output))
+    assert (after.background == before.background).all()
+    for limits in ("asymptotic", "counting"):
+        assert (getattr(after, limits)[:, 2] > 1.02 * getattr(before, limits)[:, 2]).all()
 
 
 def test_half_of_the_same_events_are_half_of_the_yield(tmp_path, files):
@@ -201,12 +186,10 @@ def test_signal_that_is_varied_up_and_down_at_other_masses_is_refused():
 def test_signal_of_a_mass_that_the_nominal_sample_has_not_is_refused(files):
     """It is that of another dataset, whose place the varied one does not take."""
     datasets = {
-        name: {"process": "signal", "files": [str(files[file])], "generated": generated}
-        for name, file, generated in (
-            ("one", "few", {3.0: 9}),
-            ("other", "signal", dict.fromkeys(MASSES, 9)),
-        )
-    } | {"tautau": files["tautau"]}
+        "one": dataset("signal", files["few"], generated={3.0: 9}),
+        "other": dataset("signal", files["signal"], generated=dict.fromkeys(MASSES, 9)),
+        "tautau": files["tautau"],
+    }
     datasets["low"] = varied("one", files["low"], process="signal", generated={2.0: 9, 3.0: 9})
     given = {"x": {"samples": {"one": {"up": "low"}}}}
     manifest = make_manifest(datasets, systematics=given)
@@ -248,7 +231,7 @@ def test_templates_and_what_changes_them_are_those_of_the_varied_samples(tmp_pat
     outputs, found = [], []
     for number, manifest in enumerate(manifests):
         outputs.append(output := make_features(manifest, tmp_path / str(number)))
-        save_network(output, "punzi-00", CUT, untrained())
+        save_network(output, "punzi-00", -10.0)
         run_selection(manifest, output, Execution(), "punzi-00")
         windows, folds = Windows.read(output.windows), manifest.training.folds
         factor = judging_factors(output.tensors, windows, folds)[0]["tautau"]

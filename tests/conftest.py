@@ -1,9 +1,14 @@
 """What tests of every part share; the functions behind it are in `tests/helpers`."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from small_data import MASSES, make_events, make_signal, windows_of, write_ntuple
+
+# Tests that run beside each other share the cores: no thread may keep one busy while it waits.
+os.environ |= {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"}
 
 # How long an example takes is for the machine to say, and the first one may compile; that a change
 # passes is not for chance to say.

@@ -63,7 +63,7 @@ validate: features ## default data against published numbers and Pythia 8
 	@$(PUNZINET) validate-simulation $(PLACE)
 
 test: $(READY) ## all fast tests, with coverage
-	@$(VENV)/bin/pytest --numprocesses auto --dist loadfile --cov --cov-fail-under=90
+	@$(VENV)/bin/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=90
 
 test-slow: $(READY) ## longer validation
 	@$(VENV)/bin/pytest -m slow --timeout 3600

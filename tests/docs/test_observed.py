@@ -6,7 +6,8 @@ import pytest
 from commands import run_here
 from outputs import draft
 from pages import ROOT, blocks
-from small_data import make_events, make_manifest, make_signal, write_manifest, write_ntuple
+from small_data import write_manifest
+from small_runs import with_data
 
 from punzinet.analysis.io.files import InputError
 from punzinet.analysis.io.output import OutputFolder
@@ -15,7 +16,6 @@ from punzinet.plots import style
 
 MASSES = (1.5, 2.5, 2.6)
 SETTINGS = {
-    "hypotheses": {"masses": MASSES},
     "limits": {"experiments": 100},
     "training": {"finish": 5, "pretraining": {"epochs": 10}, "punzi": {"epochs": 10}},
     "systematics": {"rate": {"normalisation": {"tautau": 0.1}}},
@@ -38,11 +38,7 @@ def execute(block):
 def output(tmp_path_factory, ntuples):
     """The chain up to the selection of blinded data, in the current folder."""
     folder = tmp_path_factory.mktemp("observed")
-    signal = write_ntuple(folder / "signal.root", make_signal(1, masses=MASSES))
-    runs = write_ntuple(folder / "runs.root", make_events(70, 2700))
-    data = {"process": "data", "files": [str(runs)], "luminosity": 30}
-    files = {**ntuples, "signal": signal, "runs": data}
-    write_manifest(folder / "data_manifest.yaml", make_manifest(files, **SETTINGS))
+    write_manifest(folder / "data_manifest.yaml", with_data(folder, ntuples, MASSES, **SETTINGS))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(style, "save", draft)

@@ -1,7 +1,14 @@
 """Stages of small samples, and networks that nobody has trained."""
 
 import numpy as np
-from small_data import dataset, make_manifest, windows_of
+from small_data import (
+    dataset,
+    make_events,
+    make_manifest,
+    make_signal,
+    windows_of,
+    write_ntuple,
+)
 
 from punzinet.analysis.io.output import OutputFolder
 from punzinet.analysis.network import PunziNet
@@ -15,6 +22,14 @@ from punzinet.processors.runs.features import run_features
 from punzinet.processors.runs.limits import run_limits
 
 ONE_WINDOW = windows_of([1.0], [0.3])
+
+
+def with_data(folder, ntuples, masses, **settings):
+    """A manifest of signal of other masses, the small backgrounds, and data of 30 fb^-1 of them."""
+    signal = write_ntuple(folder / "signal.root", make_signal(1, masses=masses))
+    runs = write_ntuple(folder / "runs.root", make_events(70, 2700))
+    files = {**ntuples, "signal": signal, "runs": dataset("data", runs, luminosity=30)}
+    return make_manifest(files, hypotheses={"masses": masses}, **settings)
 
 
 def make_features(manifest, folder, *execution, data=False, varied=False, **options):

@@ -26,12 +26,12 @@ class EventNumbers(ChunkProcessor):
 
 @pytest.fixture
 def run(tmp_path):
-    """Function (class of a processor, files, …) that runs it in a ledger of its own."""
+    """Function (class of a processor, files) that runs it in a ledger of its own."""
 
-    def run(kind, files, **how):
+    def run(kind, files):
         of_file = (split(one.dataset, one.location, one.entries, 1000) for one in files)
         processor = kind([DatasetInfo(name, name) for name in {one.dataset for one in files}])
-        with open_executor(Execution(**how)) as executor:
+        with open_executor(Execution()) as executor:
             where = {"step": tmp_path / "ledger" / "test", "title": "Test"}
             return run_processor(processor, files, [*chain(*of_file)], executor, **where)
 
@@ -55,10 +55,9 @@ def test_chunks_cover_every_entry_once_and_never_grow_too_large(entries, chunk_s
     assert [i for c in chunks for i in range(c.start, c.stop)] == list(range(entries))
 
 
-@pytest.mark.parametrize("how", [{}, {"executor": "futures", "workers": 2}])
-def test_results_come_by_chunk_in_order(run, ntuples, how):
+def test_results_come_by_chunk_in_order(run, ntuples):
     files, _ = preflight(make_manifest(ntuples))
-    results = run(EventNumbers, files, **how)
+    results = run(EventNumbers, files)
     assert list(results) == sorted(results)
     assert {chunk.dataset for chunk in results} == set(ntuples)
     for file in files:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 from outputs import contents, read_tensors, settings_of
-from small_data import dataset, make_events, make_manifest, make_signal, write_ntuple
-from small_runs import linked, make_features, save_network, untrained
+from small_data import make_events, write_ntuple
+from small_runs import linked, make_features, save_network, untrained, with_data
 
 from punzinet.analysis.evaluation import Judge
 from punzinet.analysis.io.files import InputError
@@ -28,25 +28,13 @@ from punzinet.processors.runs.selection import run_selection
 
 MASSES = (2.0, 2.1, 2.2, 2.3, 3.0)  # GeV; the windows of the first four overlap
 LUMINOSITY = 30.0  # fb^-1 of the data, less than the target
-SETTINGS = {
-    "limits": {"experiments": 200, "background_uncertainty": 0.01},
-    "hypotheses": {"masses": MASSES},
-}
 
 
 @pytest.fixture(scope="module")
-def simulated(ntuples, tmp_path_factory):
-    """Signal of masses that lie close together, and backgrounds."""
-    path = tmp_path_factory.mktemp("signal") / "signal.root"
-    return {**ntuples, "signal": write_ntuple(path, make_signal(1, masses=MASSES))}
-
-
-@pytest.fixture(scope="module")
-def manifest(simulated, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "runs.root"
-    write_ntuple(path, make_events(70, 2700))
-    data = dataset("data", path, luminosity=LUMINOSITY)
-    return make_manifest({**simulated, "runs": data}, **SETTINGS)
+def manifest(ntuples, tmp_path_factory):
+    """Signal of masses that lie close together, backgrounds, and data."""
+    limits = {"experiments": 200, "background_uncertainty": 0.01}
+    return with_data(tmp_path_factory.mktemp("files"), ntuples, MASSES, limits=limits)
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +156,10 @@ def test_pseudo_data_is_what_is_expected_on_average_and_background_does_not_know
     assert signal[own] == pytest.approx(mean, abs=4 * np.sqrt(mean / 200))
 
 
-def test_pseudo_data_needs_no_data_and_says_what_it_is(simulated, done, tmp_path):
+def test_pseudo_data_needs_no_data_and_says_what_it_is(manifest, done, tmp_path):
     output = OutputFolder(shutil.copytree(done.root, tmp_path / "output"))
     shutil.rmtree(output.root / "data")
-    alone = make_manifest(simulated, **SETTINGS)
+    alone = manifest.part()
     nothing = observe(alone, output, "none")
     assert (nothing.source, nothing.injected) == ("pseudo-data", {})
     assert settings_of(output.observed)["source"] == "pseudo-data"
@@ -215,11 +203,11 @@ def test_hidden_data_is_not_observed(manifest, done, tmp_path):
     assert not output.observed.exists()
 
 
-def test_weighted_data_cannot_be_counted(done, tmp_path, simulated):
+def test_weighted_data_cannot_be_counted(done, tmp_path, manifest):
     weighted = {**make_events(70, 300), "weight": np.repeat([1.0, 2.0], 150)}
     path = write_ntuple(tmp_path / "weighted.root", weighted)
-    data = dataset("data", path, luminosity=LUMINOSITY)
-    manifest = make_manifest({**simulated, "runs": data}, **SETTINGS)
+    runs = manifest.datasets["runs"].model_copy(update={"files": (str(path),)})
+    manifest = manifest.model_copy(update={"datasets": {**manifest.datasets, "runs": runs}})
     output = OutputFolder(shutil.copytree(done.root, tmp_path / "output"))
     make_features(manifest, output.root, data=True, unblind=True)
     with pytest.raises(InputError, match="measured events have a weight such as 2"):

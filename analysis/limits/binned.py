@@ -140,6 +140,9 @@ class Likelihood(NamedTuple):
         start = np.repeat(self.centre[:, None], cross_section.shape[1], axis=1)
         best = self._descend(cross_section, observed, start)
         turns = ((self.factors - 1).prod(axis=-1) > 0).any(axis=(0, 1))
+        # Bins of a sample change both ways alike, on the whole.
+        alike = (self.events[..., None] * self.changes.prod(axis=-1)).sum(axis=1) > 0
+        turns[: alike.shape[-1]] |= alike.any(axis=(0, 1))
         for n in np.flatnonzero(turns).tolist():
             other = best[1].copy()
             other[..., n] = -np.copysign(np.maximum(np.abs(other[..., n]), 1), other[..., n])

@@ -107,6 +107,37 @@ def test_pyhf_finds_the_same_cls(fitted):
         assert float(cls[i]) == pytest.approx(1 - LEVEL, rel=1e-3)
 
 
+def test_limits_are_those_of_the_best_fit_where_bins_vary_to_one_side():
+    """Both ways alike: the fit has a minimum on either side, and a signal in the middle."""
+    data = np.array([4994.0, 5320.0, 5667.0])
+    ways = {"hi_data": 1.352, "lo_data": 1.369}
+    varied = {way: (data * [side, 1, side]).tolist() for way, side in ways.items()}
+    workspace = uncertain([("tautau", 1.0, 1.0, 0.1)]).workspace()
+    signal, background = workspace["channels"][0]["samples"]
+    signal["data"], background["data"] = [2.4, 5.2, 2.4], data.tolist()
+    background["modifiers"][-1]["data"] = (0.01 * data).tolist()
+    background["modifiers"] += [
+        {"name": "x", "type": "histosys", "data": varied},
+        {"name": "x", "type": "normsys", "data": {"hi": 0.92, "lo": 1.06}},
+    ]
+    workspace["observations"][0]["data"] = background["data"]
+    workspace["measurements"][0]["config"]["parameters"][0]["bounds"] = [[0.0, 5000.0]]
+    ((*limits,),) = expected_limits([workspace], LEVEL)
+    model, counts = cabinetry.model_utils.model_and_data(workspace)
+    begin = np.array(model.config.suggested_init())
+    alone = pyhf.infer.mle.twice_nll(begin, counts, model)
+    for band, limit in zip(BANDS, limits, strict=True):
+        lost = []
+        for side in (-1.0, -0.3, 0.3, 1.0):
+            begin[model.config.par_slice("x")] = side
+            _, value = pyhf.infer.mle.fixed_poi_fit(
+                limit, counts, model, begin.tolist(), return_fitted_val=True
+            )
+            lost.append((value - alone).item())
+        target = band - norm.ppf((1 - LEVEL) * norm.cdf(band))
+        assert np.sqrt(min(lost)) == pytest.approx(target, rel=1e-3)
+
+
 @pytest.mark.slow
 @NEEDS_ROOT
 def test_roostats_finds_the_same_limits_and_root_opens_the_histograms(fitted, tmp_path):

@@ -114,8 +114,8 @@ class Sensitivity(Judged):
     networks: dict[str, NetworkSensitivity]
 
     def of_loss(self, loss: str) -> list[str]:
-        """Names of the networks that a loss, ``bce`` or ``punzi``, has trained."""
-        return sorted(name for name in self.networks if name.split("-")[0] == loss)
+        """Names of the networks that a loss, ``bce`` or ``punzi``, has trained, in their order."""
+        return [name for name in self.networks if name.split("-")[0] == loss]
 
     def average(self, networks: Sequence[str], cut: str) -> Curve:
         """Average σ_min behind a kind of cut over networks, at least one.

@@ -92,7 +92,7 @@ def judge(
     replicas: int,
     seed: int,
 ) -> Judgement:
-    """Judge the networks of a study, by name.
+    """Judge the networks of a study, by name, in their order.
 
     `scaled` are the events in the windows of all hypotheses, `events` those that judge with their
     recoil masses. Studies with the same seed share replicas.
@@ -102,10 +102,10 @@ def judge(
     edges = bin_edges(mass)
     arrays: dict[str, FloatArray] = {}
     collected: dict[str, list[Any]] = defaultdict(list)
-    for name in sorted(networks):
+    for name, network in networks.items():
         loss = name.split("-")[0]
         inputs = judges.events.features.T, events.features
-        logit, recoiling = (networks[name].logit(features) for features in inputs)
+        logit, recoiling = map(network.logit, inputs)
         ranked = judges.rank(logit)
         unseen = unseen_background(ranked)
         for kind, cut in cuts_of(sensitivity.networks[name], mass, training).items():

@@ -52,6 +52,13 @@ def test_what_is_written_comes_back(result, tmp_path):
         type(result).read(path)
 
 
+def test_more_than_a_hundred_networks_stay_in_their_order(tmp_path):
+    names = [f"punzi-{number:02d}" for number in range(102)]
+    of_all = replace(RESULTS["sensitivities"], networks=dict.fromkeys(["bce-00", *names], ONE))
+    of_all.write(tmp_path / "sensitivity.json", {})
+    assert Sensitivity.read(tmp_path / "sensitivity.json").of_loss("punzi") == names
+
+
 @pytest.mark.parametrize(
     ("kind", "key", "value"),  # `...`: without this key
     [

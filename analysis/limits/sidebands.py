@@ -37,6 +37,7 @@ from punzinet.analysis.training.data import judging_events
 from punzinet.analysis.types import BoolArray, FloatArray, IntArray, divided
 from punzinet.analysis.windows import Windows
 
+LISTED = 10  # masses without a normalisation are named one by one, if they are not more
 FEWEST = 10.0  # events expected in sidebands, for less than about 35 % of uncertainty
 DOUBLINGS = 7  # of their end, at most: a hundred times as far
 SUSPICIOUS, MANY = 2.0, 100.0  # times as many events as expected, or half; of so many
@@ -276,7 +277,10 @@ def write_sidebands(
             f"{settings.outer:g} σ; they end farther out, at {far.max():g} σ at most."
         )
     if not bands.usable.all():
-        masses = ", ".join(f"{mass:g}" for mass in windows.mass[~bands.usable])
+        lost = windows.mass[~bands.usable]
+        masses = ", ".join(f"{mass:g}" for mass in lost)
+        if len(lost) > LISTED:
+            masses = f"{len(lost)} masses from {lost.min():g} to {lost.max():g}"
         said.append(
             f"At {masses} GeV nothing is found in them, or too little expected: the simulation "
             "with `background_uncertainty` stays."

@@ -229,3 +229,14 @@ def test_data_far_from_what_is_expected_may_have_another_luminosity(tmp_path, fa
     write_sidebands(tmp_path / "s.json", WINDOWS, DEFAULT, bands, spectra, about={})
     said = json.loads((tmp_path / "s.json").read_text())["said"]
     assert any("the luminosity of the data is, and all limits" in line for line in said) == told
+
+
+@pytest.mark.parametrize(
+    ("count", "last", "named"), [(2, 4, "At 3, 4 GeV"), (50, 6, "At 50 masses from 3 to 6 GeV")]
+)
+def test_many_masses_without_a_normalisation_are_counted(tmp_path, count, last, named):
+    windows = windows_of(np.linspace(3, last, count), [0.3] * count)
+    bands = measure_sidebands(windows, DEFAULT, flat(50), Spectrum.of(np.empty(0)))
+    write_sidebands(tmp_path / "s.json", windows, DEFAULT, bands, (flat(9), flat(9)), about={})
+    said = json.loads((tmp_path / "s.json").read_text())["said"]
+    assert any(line.startswith(f"{named} nothing is found in them") for line in said)

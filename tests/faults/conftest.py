@@ -29,7 +29,7 @@ class Chain:
         self.added = {}  # bytes in the output folder
         self.finished = now = folder / "now"
         now.mkdir()
-        manifest = simulated(luminosity=1.0, step=2.0, epochs=60)
+        manifest = simulated(epochs=60)
         manifest["features"] = {"chunk_size": 1000}
         (now / "data_manifest.yaml").write_text(yaml.safe_dump(manifest))
         for stage in self.stages:

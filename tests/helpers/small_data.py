@@ -184,15 +184,15 @@ def varied(of, file, **settings):
     return dataset(of, file, variation_of=of, **settings)
 
 
-def simulated(luminosity, step, epochs):
-    """A small version of the default manifest: its processes, with fewer masses and events."""
+def simulated(epochs):
+    """A small version of the default manifest: its processes, and some of the published masses."""
     names = ("signal", "mumugamma", "tautau", "eemumu")
     return {
         "luminosity": 50,
         "corrections": {"trigger_efficiency": 0.9},
-        "hypotheses": {"masses": {"start": 1.0, "stop": 7.0, "step": step}},
+        "hypotheses": {"masses": {"start": 0.9, "stop": 7.3, "step": 1.6}},
         "datasets": {name: {"process": name, "simulate": name} for name in names},
-        "simulation": {"scales": {"default": {"luminosity": luminosity, "signal_events": 2000}}},
+        "simulation": {"scales": {"default": {"luminosity": 1.0, "signal_events": 2000}}},
         "training": {"finish": 5, "pretraining": {"epochs": 15}, "punzi": {"epochs": epochs}},
     }
 

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 import yaml
-from commands import PUNZINET, run
+from commands import run_here
 from outputs import datasets_of, entries_of, read_tensors
 from pages import ROOT, blocks
 from small_data import make_events, make_signal, with_beams, write_ntuple
@@ -46,11 +46,6 @@ def write(path, tree, events, branches, aliases=None):
     write_ntuple(path, columns, tree, aliases, basket=200)
 
 
-def punzinet(folder, *command):
-    done = run(*PUNZINET, *command, folder=folder, timeout=None)
-    assert done.returncode == 0, done.stderr
-
-
 def test_what_the_page_says_of_periods_is_a_manifest_with_nothing_to_remark():
     manifest = Manifest.model_validate(yaml.safe_load(blocks("yaml", PAGE)[1]))
     assert manifest.luminosity_of("zprime_2019") == 8.5
@@ -77,7 +72,8 @@ def test_the_page_can_be_followed_literally(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(blocks("yaml", PAGE)[0])
     program, *command = blocks("sh", PAGE)[0].split()
     assert program == "punzinet"
-    punzinet(tmp_path, *command, "--executor", "iterative")
+    monkeypatch.chdir(tmp_path)
+    run_here(*command)
     record = datasets_of(tmp_path / "output/features/cutflow.json")
     assert {row["usable"] for row in record["zprime"]["hypotheses"]} == {2000}
     for name in ("taupair", "twophoton"):
@@ -91,7 +87,7 @@ def test_the_page_can_be_followed_literally(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_readme_can_be_followed_literally(tmp_path):
+def test_the_readme_can_be_followed_literally(tmp_path, monkeypatch):
     section = README.read_text().split("## Your own ntuples")[1].split("\n## ")[0]
     (manifest,) = blocks("yaml", section)
     (targets,) = re.findall(r"`make ([a-z ]+) MANIFEST=mine\.yaml`", section)
@@ -111,8 +107,9 @@ def test_the_readme_can_be_followed_literally(tmp_path):
     for i, name in enumerate(("taupair", "uubar")):
         some = {column: values[forward][i::2] for column, values in events.items()}
         write(tmp_path / "data" / name / "1.root", "variables", some, branches)
+    monkeypatch.chdir(tmp_path)
     for target in targets.split():
-        punzinet(tmp_path, "plot" if target == "plots" else target, "--manifest", "mine.yaml")
+        run_here("plot" if target == "plots" else target, "--manifest", "mine.yaml")
     output = tmp_path / "output"
     record = datasets_of(output / "features" / "cutflow.json")
     assert [row["usable"] for row in record["zprime"]["hypotheses"]] == [800] * len(masses)

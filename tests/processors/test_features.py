@@ -92,30 +92,22 @@ def test_signal_of_some_masses_only_lies_in_their_windows(wide_windows, tmp_path
     assert found["hypotheses"][:, 1].tolist() == [500, 500, 0]
 
 
-def test_branches_that_are_not_said_are_those_of_basf2(wide_windows, tmp_path):
-    """Such as a weight, beside those of other names."""
+@pytest.mark.parametrize("how", [{"columns": {"px1": "mu_px", "run": "mu_run"}}, {"in_cms": True}])
+def test_branches_that_are_not_said_are_those_of_basf2(wide_windows, tmp_path, how):
+    """Such as a weight beside those of other names, and momenta in the CMS beside the others."""
     events = make_events(2, 2000) | {"weight": np.linspace(0.5, 2.0, 2000)}
-    files, found = {}, []
-    for columns in ({}, {"px1": "mu_px", "run": "mu_run"}):
-        files["tautau"] = write_ntuple(tmp_path / f"{len(columns)}.root", events, names=columns)
-        dataset = DatasetInfo("tautau", "tautau", columns=columns)
-        made = run_processor(FeatureProcessor([dataset], wide_windows), files, 2000)["tautau"]
-        found.append(made["cutflow"])
-    assert found[0] == found[1]
-    assert found[0][0]["weight"] == pytest.approx(events["weight"].sum())
-
-
-def test_momenta_in_the_cms_have_branches_of_their_own(wide_windows, tmp_path):
-    """By default, also where a file holds those in the laboratory besides."""
-    events = make_events(2, 2000)
     cms = to_cms(events, np.tile(Beams().total, (2000, 1)))
-    both = events | {CMS_BRANCHES[name]: cms[name] for name in CMS_BRANCHES}
-    files, found = {"tautau": write_ntuple(tmp_path / "b.root", both)}, []
-    for in_cms in (False, True):
-        dataset = DatasetInfo("tautau", "tautau", in_cms=in_cms)
-        made = run_processor(FeatureProcessor([dataset], wide_windows), files, 2000)["tautau"]
-        found.append(pl.from_arrow(made["table"])["m2_recoil"].to_numpy())
-    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    events |= {CMS_BRANCHES[name]: cms[name] for name in CMS_BRANCHES}
+    found = []
+    for options in ({}, how):
+        path = write_ntuple(tmp_path / f"{len(options)}.root", events, names=options.get("columns"))
+        processor = FeatureProcessor([DatasetInfo("tautau", "tautau", **options)], wide_windows)
+        found.append(run_processor(processor, {"tautau": path}, 2000)["tautau"])
+    one, other = (made["cutflow"] for made in found)
+    assert one == other
+    assert one[0]["weight"] == pytest.approx(events["weight"].sum())
+    tables = (pl.from_arrow(made["table"]) for made in found)
+    np.testing.assert_allclose(*(table["m2_recoil"].to_numpy() for table in tables), rtol=1e-9)
 
 
 def test_hypotheses_that_would_lose_all_signal_are_refused():

@@ -96,7 +96,6 @@ def test_a_url_gives_the_same_tensors_whatever_happens(server, manifest, tmp_pat
         return troubles[-1]
 
     local = tensors_of(make_manifest(ntuples), tmp_path / "local")
-    assert tensors_of(manifest, tmp_path / "remote") == local
     server.trouble = sometimes
     assert tensors_of(manifest, tmp_path / "troubled") == local
     assert {"503", "reset"} <= set(troubles)

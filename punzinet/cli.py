@@ -145,9 +145,9 @@ def _state(
     begun = stage.has_begun(output) or any(output.ledger(stage.name).glob("*.json"))
     if begun:
         return "cut off; the same command continues"
-    said = [NOT_RUN]
+    said = [NOT_RUN if stage.name in CHAIN else NOTHING]  # without a manifest that can be read
     with _noting(damaged):
-        said += [NOTHING] * (not stage.wanted(context.manifest))
+        said.append(NOT_RUN if stage.wanted(context.manifest) else NOTHING)
     return said[-1]
 
 

@@ -57,9 +57,9 @@ def _prepare_report(context: Context) -> None:
     if context.options.compare:
         other = OutputFolder(Path(context.options.compare))
         TRAIN.check(other)
-        for stage in (TRAIN, PLOT):
-            if stage is TRAIN or stage.has_begun(other):
-                stage.check_order(other)
+        TRAIN.check_order(other)
+        if PLOT.has_begun(other):
+            PLOT.check_order(other)
 
 
 def _run_report(context: Context) -> Written:

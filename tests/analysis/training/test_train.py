@@ -253,11 +253,11 @@ def train_tensors(tensors, output, storage):
 
 
 def test_training_of_a_sample_larger_than_the_memory(tmp_path):
-    """600 000 events take 15 MB, and as much again when they are packed."""
-    write_tensors(tmp_path / "tensors", 600_000, chunk=40_000)
+    """1.5 million events take 38 MB, and as much again when they are packed."""
+    write_tensors(tmp_path / "tensors", 1_500_000, chunk=100_000)
 
     def limited(storage):
-        return run_python(__file__, tmp_path, storage, "12", folder=tmp_path)
+        return run_python(__file__, tmp_path, storage, "30", folder=tmp_path)
 
     on_disk = limited("disk")
     assert on_disk.returncode == 0, on_disk.stderr

@@ -112,7 +112,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@echo "Making the environment in $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --no-deps "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
-	@$(VENV)/bin/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	@$(VENV)/bin/pip install --quiet --no-deps --no-compile "$$(grep -o '^torch==[0-9.]*' requirements.lock)"
+	@$(VENV)/bin/pip install --quiet --no-deps --no-compile --require-hashes --requirement requirements.lock
 	@$(VENV)/bin/pip install --quiet --editable .
+	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true # on all cores; templates may be no Python
 	@touch $@

@@ -1,10 +1,10 @@
 """Losses and gradients of networks on packed events.
 
-The parameters of N networks are an (N, K) array, one row a network, as of `Perceptron.vector`. The
-compiled kernels of `FusedEngine`, on all cores of the CPU, and the automatic differentiation of
-`AutogradEngine`, their reference and the engine of every other device, give the same numbers. An
-ensemble costs less than its networks one by one: a block of events is loaded once, and then stays
-in the cache for all of them.
+The parameters of N networks are an (N, K) array, one row a network in the order of torch's
+`parameters_to_vector`. The compiled kernels of `FusedEngine`, on all cores of the CPU, and the
+automatic differentiation of `AutogradEngine`, their reference and the engine of every other device,
+give the same numbers. An ensemble costs less than its networks one by one: a block of events is
+loaded once, and then stays in the cache for all of them.
 """
 
 import copy

@@ -4,8 +4,8 @@ A block is `BLOCK` events, one row a unit: the rows of all layers lie below one 
 buffer that stays in the cache, and each row is a loop that the compiler vectorises. Any number
 of layers of any widths will do; hidden units are tanh, and the last row holds the logit.
 
-The (K,) parameters are, for each layer, its weights, row by row, then its biases. `widths` are the
-units of all layers, inputs first, 1 last.
+The (K,) parameters are, for each layer, its weights, row by row, then its biases, as of torch's
+`parameters_to_vector`. `widths` are the units of all layers, inputs first, 1 last.
 
 tanh, exp and log(1+x) are a few multiplications and at most one division here, for eight or sixteen
 events at a time; in double precision, the reference, they are the library's. The coefficients are

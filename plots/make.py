@@ -123,15 +123,20 @@ class _Run:
         yield mass.file_name, spectra.mass_figure(drawn, shown, **words)
         events = read_tensor_events(output.tensors, search)
         network = load_network(output.network(self.network), search).network
+        logit = network.logit(events.features)
         backgrounds = [name for name in processes if name != SIGNAL_PROCESS]
         # Ends of the cuts that are about as good as the best, by all events.
-        ranked = RankedEvents.of(events, network.logit(events.features), windows, backgrounds)
+        ranked = RankedEvents.of(events, logit, windows, backgrounds)
         about = self.sensitivity.figure_of_merit, self.sensitivity.luminosity, backgrounds
         flat = nearly_best_cuts(ranked, TOLERANCE, *about)
         cuts = Cuts(self.sensitivity.mass, judged.optimal.cut, judged.single_cut, flat)
-        of_signal = Outputs.of(network, events[events.signal], style.EFFICIENCY)
-        others = Outputs.of(network, events[~events.signal], style.BACKGROUND)
-        panels = {"signal": (of_signal, cuts), "background": (others, cuts)}
+        panels = {
+            name: (Outputs.of(events[rows], logit[rows], content), cuts)
+            for name, rows, content in (
+                ("signal", events.signal, style.EFFICIENCY),
+                ("background", ~events.signal, style.BACKGROUND),
+            )
+        }  # fmt: skip
         words = {"luminosity": manifest.luminosity, "variable": search.variable}
         yield "output_vs_mass", outputs_figure(panels, **words)
         signals = {m: events[np.abs(events.mass - m) < MASS_TOLERANCE] for m in shown}

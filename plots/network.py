@@ -177,10 +177,10 @@ class Outputs(NamedTuple):
     content: str  # what the weights are, such as ``signal efficiency``
 
     @classmethod
-    def of(cls, network: Perceptron, events: TensorEvents, content: str) -> Self:
-        """Evaluate a network."""
+    def of(cls, events: TensorEvents, logit: FloatArray, content: str) -> Self:
+        """Outputs (n,) before the sigmoid of the events of tensors."""
         mass = events.search.variable.signed_mass(events.variable)
-        return cls(mass, network.logit(events.features), events.weight, content)
+        return cls(mass, logit, events.weight, content)
 
 
 class Cuts(NamedTuple):

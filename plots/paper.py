@@ -127,7 +127,7 @@ def _outputs(
     for (loss, network), name in zip(networks.items(), ("BCE", "Punzi-net"), strict=True):
         best, single = (main.arrays[f"{loss}/{kind}/cut"][SHOWN] for kind in ("best_own", "single"))
         cuts = Cuts(main.mass, best, float(single[0]))
-        panels[name] = Outputs.of(network, events, content), cuts
+        panels[name] = Outputs.of(events, network.logit(events.features), content), cuts
     return panels
 
 

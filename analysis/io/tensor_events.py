@@ -31,8 +31,6 @@ class TensorEvents:
     variable: FloatArray  # of the windows, in its unit
     weight: FloatArray  # efficiencies for signal, events at the target luminosity for background
     fold: IntArray
-    start: IntArray  # first window, of all hypotheses, that holds the event; of signal only its own
-    stop: IntArray  # one past the last
 
     def __getitem__(self, rows: BoolArray | IntArray) -> "TensorEvents":
         """The same columns of some of the events."""
@@ -66,7 +64,7 @@ def read_tensor_events(
     Read are all events in windows, or those of one fold, and if asked for those `between` windows.
     """
     names, variable = search.feature_names, search.variable.name
-    others = variable, "weight", "fold", "window_start", "window_stop"
+    others = variable, "weight", "fold"
     columns = [*names, "process", "mass", *others]
     rows = pc.scalar(True) if fold is None else pc.field("fold") == fold
     tables: list[pa.Table] = []

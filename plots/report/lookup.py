@@ -106,7 +106,7 @@ def _peaks(tensors: Path, windows: Windows) -> list[dict[str, list[float]]]:
     """Efficiency of each hypothesis in `PEAK_BINS` equal bins over its own window, and error."""
     events = read_tensor_events(tensors, windows.search)
     signal = events[events.signal]
-    index, value, weight = signal.start, signal.variable, signal.weight
+    index, value, weight = windows.index_of(signal.mass), signal.variable, signal.weight
     low, high = windows.low[index], windows.high[index]
     bins = np.clip(((value - low) / (high - low) * PEAK_BINS).astype(int), 0, PEAK_BINS - 1)
     flat, size = index * PEAK_BINS + bins, len(windows) * PEAK_BINS

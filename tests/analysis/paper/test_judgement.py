@@ -110,7 +110,7 @@ def test_steps_are_found_and_nothing_is_not_smooth():
 def test_cuts_are_interpolated_in_the_recoil_mass():
     recoil = np.array([1.0, 1.5, 2.0, 1.5])
     process, true = np.array(["tautau"] * 3 + ["signal"]), np.array([np.nan] * 3 + [2.0])
-    others = process, true, recoil**2, np.ones(4), *np.zeros((3, 4), np.int8)
+    others = process, true, recoil**2, np.ones(4), np.zeros(4, np.int8)
     events = TensorEvents(RECOIL, np.zeros((4, 4)), *others)
     mass, logit = np.array([1.0, 2.0]), np.array([0.1, 0.4, 0.9, 0.6])
     edges, cuts = judgement.bin_edges(mass), np.array([0.0, 1.0])

@@ -226,7 +226,7 @@ def _observe(
     beside = settings.sidebands.including(injected or {})
     repeated = experiments
     if spectra is not None:
-        spectra = spectra[0].scaled(scale), spectra[1].scaled(scale)
+        spectra = simulation, spectra[1].scaled(scale)
         sidebands = measure_sidebands(scan.windows, beside, simulation, seen)
         # Windows that share events cannot each have a normalisation of its own in one experiment.
         as_expected = measure_sidebands(scan.windows, beside, simulation)

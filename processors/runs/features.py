@@ -37,12 +37,13 @@ from punzinet.processors.runs.reading import Reading, open_reading
 ROWS_PER_EVENT: Final = 50
 #: Standard deviations by which a sum of weights may be too large: it is one of many masses.
 FLUCTUATION: Final = 5.0
-#: So many impossible entries, each in a file in which most are, have another unit or frame.
+#: So many impossible entries, in files of which most are, come from another unit or frame.
 FEWEST: Final = 10
 #: An event is reported that makes this share of its dataset, and weighs so many times the mean.
 HEAVY, UNLIKE = 0.05, 10.0
-#: A file of which nothing is kept is reported, if so much would be were it like others: no chance.
+#: A file of which nothing is kept is reported, if more entries than this would be in others.
 LOST: Final = 20
+#: Steps that drop entries for no fault of their file.
 _UNFIT = candidates.NO_HYPOTHESIS, candidates.BLINDED
 _UNUSABLE = (
     *(candidates.FURTHER, candidates.SEVERAL, candidates.SAME_CHARGE),

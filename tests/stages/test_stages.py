@@ -1,16 +1,12 @@
 """Stages: what makes one run again, asked of the whole chain, what runs before it, and locks."""
 
-import errno
-import fcntl
 import json
-import logging
 import os
 from contextlib import nullcontext
 
 import pytest
 
 from punzinet.analysis.io.files import InputError, _file_digest
-from punzinet.analysis.manifest.manifest import Manifest
 from punzinet.stages import (
     BASELINES,
     DATA,
@@ -23,8 +19,8 @@ from punzinet.stages import (
     TRAIN,
     VARIATIONS,
 )
-from punzinet.stages.options import PLAIN, Context, Options
-from punzinet.stages.run import holder_of, lock, run_command
+from punzinet.stages.options import PLAIN
+from punzinet.stages.run import run_command
 from punzinet.stages.stage import NOT_RUN, Stage, differences, out_of_date, reasons, refusal
 from punzinet.stages.train import networks_to_train, remember_networks
 
@@ -55,20 +51,6 @@ def test_each_difference_is_one_line_of_some_length(change, said):
     settings = {**SETTINGS, "masses": list(range(99))}
     (line,) = differences(THEN, {**THEN, "settings": settings}, COMMANDS)
     assert len(line) < 90
-
-
-DATASETS = {name: {"process": name, "simulate": name} for name in ("signal", "tautau")}
-
-
-@pytest.fixture
-def context(tmp_path):
-    """Function (options=None, **sections of the manifest) that makes a context."""
-
-    def make(options=None, **sections):
-        manifest = Manifest.model_validate({"datasets": DATASETS, **sections})
-        return Context(Options(**{"output": tmp_path, **(options or {})}), lambda: manifest)
-
-    return make
 
 
 def finish(context, *stages):
@@ -115,8 +97,7 @@ def test_what_has_not_run_is_named_in_the_order_to_run_it(context):
 def test_only_what_depends_on_data_runs_again(tmp_path, context):
     (tmp_path / "runs.root").write_bytes(CONTENT)
     data = {"process": "data", "files": [str(tmp_path / "runs.root")], "luminosity": 1}
-    datasets = {**DATASETS, "runs": data}
-    here, unblinded = (context({"unblind": u}, datasets=datasets) for u in (False, True))
+    here, unblinded = (context({"unblind": u}, {"runs": data}) for u in (False, True))
     assert DATA in SELECT.before(here)
     finish(here, FEATURES, DATA, TRAIN, SELECT, LIMITS)
     assert DATA in LIMITS.before(unblinded)
@@ -142,7 +123,7 @@ def test_systematics_are_a_reason_to_train_only_if_asked_for(tmp_path, context, 
         files = [str(tmp_path / "varied.root")]
         varied = {"process": "tautau", "variation_of": "tautau", "files": files}
         return context(
-            datasets={**DATASETS, "varied": {**varied, "luminosity": luminosity}},
+            datasets={"varied": {**varied, "luminosity": luminosity}},
             figure_of_merit={"background_uncertainty": asked},
             systematics={"x": {"samples": {"tautau": {"up": "varied"}}}, **more},
         )
@@ -340,84 +321,8 @@ def test_where_a_training_runs_is_no_reason_to_repeat_it(context):
     assert len({inputs(), inputs(networks=2), inputs(seed=2)}) == 3
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_upstream_runs_first_what_is_out_of_date(context, force):
-    ran = []
-
-    def stage(name, *after):
-        note = ran.append
-        return Stage(name=name, run=lambda _: note(name) or [], reads=("luminosity",), after=after)
-
-    first = stage("first")
-    second = stage("second", first)
-    third = stage("third", second)
-    here, before = context({"force": force}), context(luminosity=40.0)
-    for one in (first, second, third):
-        one.finish(before, [], one.begin(before.output))
-    with pytest.raises(InputError, match=r"first` in .* `luminosity` changed from 40\.0 to 50\.0"):
-        run_command(third, here)
-    run_command(third, here.with_options(upstream=True, dry_run=True))
-    assert ran == []
-    run_command(third, here.with_options(upstream=True))
-    assert ran == ["first", "second", "third"]
-    run_command(third, here)
-    assert ran == ["first", "second", "third"] + ["third"] * force
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog, number):
-    def no_lock(*_arguments):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", no_lock)
-    with caplog.at_level(logging.WARNING), lock(tmp_path, "train"):
-        assert "has no locks: nothing keeps a second run out" in caplog.text
-        assert not holder_of(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("blocked/output", "Cannot write .*blocked.* Make the folder writable, or .* --output"),
-        ("x" * 300, "Cannot write .*too long. Make the folder writable, or .* --output"),
-        ("\udcff", r"\\udcff' is not in UTF-8; .* --output"),
-    ],
-)
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, name, said):
-    (tmp_path / "blocked").touch()
-    with pytest.raises(InputError, match=said), lock(tmp_path / name, "train"):
-        pass
-
-
 def test_all_letters_have_plain_ones():
     assert "σ in fb⁻¹ < ∞ \udcff".encode("ascii", PLAIN) == rb"sigma in fb^-1 < \u221e \udcff"
-
-
-#: What torchrun tells the second of two processes.
-SECOND = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
-          "TORCHELASTIC_RUN_ID": "a", "MASTER_ADDR": "h", "MASTER_PORT": "29500"}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "told",
-    [{}, {"RANK": "abc"}, {"RANK": "2"}, {"LOCAL_WORLD_SIZE": "0"},
-     *({name: ""} for name in SECOND)],
-)  # fmt: skip
-def test_of_processes_of_torchrun_the_first_holds_the_lock(context, monkeypatch, told):
-    here, ran = context(), []
-    shared, alone = (
-        Stage(name="shared", run=lambda _: ran.append(1), together=together)
-        for together in (True, False)
-    )
-    with lock(here.output.root, "train"):
-        for name, value in (SECOND | told).items():
-            monkeypatch.setenv(name, value)
-        for stage in (shared, alone):
-            refused = nullcontext() if stage.together and not told else pytest.raises(InputError)
-            with refused:
-                run_command(stage, here)
-        assert holder_of(here.output.root)["stage"] == "train"
-    assert ran == [1] * (not told)
 
 
 def test_a_record_that_another_process_puts_aside_is_none(context, monkeypatch):

@@ -93,6 +93,7 @@ def test_same_contents_same_bytes_whatever_the_name_and_the_time(tmp_path):
         assert (np.diff(x)[x[1:] > 0] == 1).all()
         folders = [file[name] for name, kind in kinds.items() if kind == "TDirectory"]
         assert {folder.modified_on for folder in [file, *folders]} == {CLOCK}
+        assert {file.key(name).created_on for name in kinds} == {CLOCK}
     time.sleep(1.1)  # ROOT counts seconds
     assert [write_root(tmp_path / "other" / "b.root", "x", seed) for seed in range(8)] == first
     assert write_root(tmp_path / "c.root", "y", 0) != first[0]

@@ -26,6 +26,17 @@ def test_what_cannot_be_excluded_stands_for_no_background_and_no_signal_has_no_l
     assert counted([1.0, 1.0], [1.0, 1.0], efficiency=0.0) is None
 
 
+def test_workspace_is_histfactory_and_expects_what_the_yields_say():
+    workspace = pyhf.Workspace(counted([3.0, 1.0], [1.0, 0.5]).workspace())
+    model = workspace.model()
+    parameters = np.array(model.config.suggested_init())
+    for cross_section in (0.0, 0.7):
+        parameters[model.config.poi_index] = cross_section
+        expected = model.expected_actualdata(parameters)
+        assert expected == pytest.approx([4.0 + 0.2 * 50 * cross_section])
+    assert workspace.data(model, include_auxdata=False) == [4.0]
+
+
 @pytest.mark.parametrize(
     ("mathtext", "words"),
     [
@@ -188,3 +199,9 @@ def test_points_that_lie_far_apart_are_no_obstacle():
     (limits,) = SIGNAL * counting_limits([alike(1e5, 0.5)], 0.9)
     expected = [88.842759, 4190.2073, 48256.164, 213833.44, 595401.85]
     assert limits == pytest.approx(expected, rel=1e-6)
+
+
+def test_many_events_are_asymptotic():
+    experiments = [alike(400.0, 1e6, 0.02)]
+    asymptotic, counting = (limits(experiments, 0.9)[0, 2] for limits in BOTH)
+    assert counting == pytest.approx(asymptotic, rel=0.02)

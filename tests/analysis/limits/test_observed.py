@@ -178,6 +178,18 @@ def test_limits_cover_as_often_as_cls_must(background, model_of):
         assert covered == pytest.approx(must, abs=0.02)
 
 
+def test_limits_cover_by_the_exact_sum_over_counts():
+    """The light version: coverage between 90 % and what the next count adds."""
+    model = experiment(3.0)
+    sums, counts = Sums(model), np.arange(60)
+    limits = np.array([sums.limit(count, 0.9) for count in counts.tolist()])
+    for truth in np.linspace(0.05, 2, 40):
+        chance = poisson.pmf(counts, 3.0 + SIGNAL * truth)
+        covered = chance[limits >= truth].sum()
+        least = least_count(np.array([3.0]), np.array([SIGNAL * truth]))
+        assert 0.9 <= covered == pytest.approx(chance[least:].sum(), abs=1e-9)
+
+
 @pytest.mark.parametrize("model_of", [experiment, realistic])
 @pytest.mark.parametrize("background", [0.3, 3.0, 30.0, 1000.0])
 def test_p_values_of_background_follow_the_distribution_that_counts_allow(background, model_of):
